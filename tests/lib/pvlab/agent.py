@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Commands in a guest, over its second serial port.
+
+The guest runs LOOP in busybox's shell.  It says READY, then for each line,
+a shell script in base64, runs it and answers "=STATUS LENGTH" and that many
+bytes of output."""
+
+import base64
+import socket
+import time
+
+PORT = "/dev/ttyS1"
+
+LOOP = f"""
+stty -F {PORT} raw -echo 115200
+exec 3<>{PORT}
+echo READY >&3
+while read -r line <&3; do
+    echo "$line" | base64 -d >/tmp/agent.sh
+    sh /tmp/agent.sh >/tmp/agent.out 2>&1 </dev/null 3>&-
+    status=$?
+    echo "=$status $(stat -c %s /tmp/agent.out)" >&3
+    cat /tmp/agent.out >&3
+done
+"""
+
+
+class Lost(Exception):
+    """The guest did not answer; the text says what was waited for."""
+
+
+class Failed(Exception):
+    """A command in the guest ended with a status other than 0."""
+
+
+class Agent:
+    """The far end of a guest's second serial port."""
+
+    def __init__(self, alive):
+        """ALIVE: a function that raises Lost when the machine has ended."""
+        self.near, self.far = socket.socketpair()
+        self._alive = alive
+        self._pending = b""
+
+    def close(self):
+        """Drop the line; nothing can be asked afterwards."""
+        self.near.close()
+
+    def _fill(self, deadline, what):
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Lost(f"timed out: {what}")
+            self._alive()
+            self.near.settimeout(min(left, 1))
+            try:
+                data = self.near.recv(65536)
+            except TimeoutError:
+                continue
+            if not data:
+                self._alive()
+                raise Lost(f"the machine hung up: {what}")
+            self._pending += data
+            return
+
+    def read_line(self, deadline, what) -> str:
+        """The next line, waited for until DEADLINE (of time.monotonic),
+        or Lost, which says that WHAT was waited for."""
+        while b"\n" not in self._pending:
+            self._fill(deadline, what)
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line.decode(errors="replace").strip()
+
+    def wait_ready(self, timeout):
+        """Wait until the guest has booted (again)."""
+        deadline = time.monotonic() + timeout
+        while self.read_line(deadline, "the guest's boot") != "READY":
+            pass
+
+    def send(self, script):
+        """Start SCRIPT in the guest and do not wait for it."""
+        line = base64.b64encode(script.encode()) + b"\n"
+        self.near.settimeout(10)
+        self.near.sendall(line)
+
+    def ask(self, script, timeout=60) -> tuple[int, str]:
+        """Run SCRIPT in the guest: its status, and what it printed."""
+        what = " ".join(script.split())[:70]
+        deadline = time.monotonic() + timeout
+        self.send(script)
+        while True:
+            line = self.read_line(deadline, what)
+            if line.startswith("="):
+                break
+            if line == "READY":
+                raise Lost(f"the guest rebooted: {what}")
+        status, length = (int(word) for word in line[1:].split())
+        while len(self._pending) < length:
+            self._fill(deadline, what)
+        out, self._pending = self._pending[:length], self._pending[length:]
+        return status, out.decode(errors="replace")
+
+    def run(self, script, timeout=60) -> str:
+        """Run SCRIPT, which must succeed: what it printed, stripped."""
+        status, out = self.ask(script, timeout)
+        if status != 0:
+            raise Failed(f"status {status} from: "
+                         f"{' '.join(script.split())[:200]}\n{out.strip()}")
+        return out.strip()

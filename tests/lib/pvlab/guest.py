@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The Linux guest that the tests drive: its initramfs, command line, and
+what is asked of it by way of its agent."""
+
+import re
+from pathlib import Path
+
+from . import agent, initramfs
+from .kernel import Kernel
+
+MODULES = ("virtio_iommu", "virtio_pci", "virtio_blk", "nvme", "e1000e",
+           "af_packet")
+
+INIT = f"""#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+/bin/busybox --install -s /bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t tmpfs tmp /tmp
+while read -r module; do
+    insmod "/modules/$module" || echo "init: $module was not inserted"
+done </modules/list
+(
+{agent.LOOP}
+) &
+wait
+"""
+
+
+def initrd(kernel: Kernel, target: Path):
+    """Write the guest's initramfs to TARGET."""
+    initramfs.build(target, kernel, MODULES, INIT)
+
+
+def arguments(kernel: Kernel, initrd_path: Path, append="", memory="256M"):
+    """The part of QEMU's command line that boots the guest."""
+    words = ("console=ttyS0 loglevel=4 panic=-1 nokaslr nohz=off "
+             "highres=off tsc=unstable random.trust_cpu=on " + append)
+    return ["-m", memory, "-kernel", kernel.image, "-initrd", initrd_path,
+            "-append", words.strip()]
+
+
+class Linux:
+    """Questions and orders that read better as words than as sysfs."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        self.run = machine.run
+        self.ask = machine.ask
+
+    def device(self, vendor, device) -> str:
+        """The PCI address of the first device with these ids (hex)."""
+        return self.run(f"""
+            for d in /sys/bus/pci/devices/*; do
+                if [ "$(cat $d/vendor)" = 0x{vendor} ] &&
+                   [ "$(cat $d/device)" = 0x{device} ]; then
+                    echo ${{d##*/}}; exit 0
+                fi
+            done
+            echo "no PCI device {vendor}:{device}"; exit 1""")
+
+    def group(self, address) -> str | None:
+        """The IOMMU group of a PCI device, or None."""
+        status, out = self.ask(
+            f"readlink /sys/bus/pci/devices/{address}/iommu_group")
+        return out.strip().rsplit("/", 1)[-1] if status == 0 else None
+
+    def group_type(self, address) -> str | None:
+        """The domain type of the device's group: DMA, DMA-FQ, identity."""
+        group = self.group(address)
+        if group is None:
+            return None
+        return self.run(f"cat /sys/kernel/iommu_groups/{group}/type")
+
+    def driver(self, address) -> str | None:
+        """The driver that a PCI device is bound to."""
+        status, out = self.ask(
+            f"readlink /sys/bus/pci/devices/{address}/driver")
+        return out.strip().rsplit("/", 1)[-1] if status == 0 else None
+
+    def iommu_driver(self) -> str | None:
+        """The virtio device of id 23 that the virtio_iommu driver holds."""
+        status, out = self.ask(
+            "ls -d /sys/bus/virtio/drivers/virtio_iommu/virtio*")
+        return out.strip().rsplit("/", 1)[-1] if status == 0 else None
+
+    def unbind(self, address):
+        """Take the driver off a PCI device."""
+        self.run(f"echo {address} >"
+                 f"/sys/bus/pci/devices/{address}/driver/unbind", 120)
+
+    def bind(self, address, driver):
+        """Bind a driver to a PCI device."""
+        self.run(f"echo {address} >/sys/bus/pci/drivers/{driver}/bind", 120)
+
+    def set_type(self, address, driver, wanted):
+        """Change the domain type of the device's group, as root would:
+        driver off, type, driver on."""
+        group = self.group(address)
+        self.unbind(address)
+        status, out = self.ask(
+            f"echo {wanted} >/sys/kernel/iommu_groups/{group}/type", 120)
+        self.bind(address, driver)
+        return status, out.strip()
+
+    def wait_block(self, name, timeout=90):
+        """Wait for a block device to have its size."""
+        self.run(f"""
+            i=0
+            while [ "$(cat /sys/block/{name}/size 2>/dev/null || echo 0)" \
+                    = 0 ]; do
+                i=$((i + 1)); [ $i -lt {timeout * 5} ] || exit 1
+                sleep 0.2
+            done""", timeout + 20)
+
+    def read_sum(self, name, mib, skip=0) -> str:
+        """The SHA-256 of MIB MiB of a block device, read past the cache."""
+        out = self.run(f"dd if=/dev/{name} bs=1M count={mib} skip={skip} "
+                       "iflag=direct 2>/dev/null | sha256sum", 180)
+        return out.split()[0]
+
+    def write_random(self, name, mib, seek=0) -> str:
+        """Write MIB MiB of fresh noise past the cache: its SHA-256."""
+        out = self.run(f"""
+            dd if=/dev/urandom of=/tmp/noise bs=1M count={mib} 2>/dev/null
+            dd if=/tmp/noise of=/dev/{name} bs=1M seek={seek} \
+                oflag=direct conv=fsync,notrunc 2>/dev/null || exit 1
+            sync
+            sha256sum </tmp/noise; rm /tmp/noise""", 180)
+        return out.split()[0]
+
+    def register(self, address, resource, offset, value=None, bits=32):
+        """Read or write a register of a PCI device's BAR by /dev/mem."""
+        line = self.run(
+            f"sed -n {resource + 1}p /sys/bus/pci/devices/{address}/resource")
+        base = int(line.split()[0], 16)
+        extra = "" if value is None else f" {value:#x}"
+        out = self.run(f"devmem {base + offset:#x} {bits}{extra}")
+        return int(out, 16) if value is None else None
+
+    def bus_master(self, address):
+        """Enable a driverless PCI device: memory space and bus mastering."""
+        self.run(f"printf '\\006' | dd conv=notrunc bs=1 seek=4 count=1 "
+                 f"of=/sys/bus/pci/devices/{address}/config 2>/dev/null")
+
+    def dmesg(self) -> str:
+        """The guest's kernel log."""
+        return self.run("dmesg")
+
+    def faults(self) -> list[str]:
+        """The fault reports that virtio-iommu printed in the guest."""
+        return [line for line in self.dmesg().splitlines()
+                if re.search(r"virtio_iommu.*fault", line, re.I)]

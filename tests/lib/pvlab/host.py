@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A passthrough host made of TCG alone.
+
+An emulated machine with VT-d and SVM boots Debian's kernel; its root is
+this machine's own, read-only over 9p, so it has the very emulator, library
+and checkout.  In it a program (one of ours) binds devices to vfio-pci and
+runs guests under KVM, which TCG's SVM carries.  What the program prints is
+relayed as it comes."""
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from . import initramfs, paths
+from .agent import Lost
+from .kernel import Kernel
+from .machine import Machine
+
+MODULES = ("9p", "9pnet_virtio", "kvm_amd", "vfio_iommu_type1", "vfio_pci")
+SHARE = "/run/share"
+# What a device that is to be passed through is called in the host: its slot.
+NVME = "0000:00:08.0"
+EDU = "0000:00:09.0"
+
+INIT = """#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+/bin/busybox --install -s /bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+while read -r module; do
+    insmod "/modules/$module" || echo "init: $module was not inserted"
+done </modules/list
+options=trans=virtio,version=9p2000.L,msize=512000
+mkdir /host
+mount -t 9p -o $options,ro,cache=loose root /host || poweroff -f
+for kind in proc sys dev; do mount --move /$kind /host/$kind; done
+mount -t tmpfs run /host/run
+mkdir -m 1777 /host/run/share /host/run/shm /host/run/lock
+mount -t 9p -o $options,rw,cache=none share /host/run/share
+[ -d /host/dev/shm ] || mkdir -m 1777 /host/dev/shm
+mount -t tmpfs shm /host/dev/shm
+ip link set lo up
+exec chroot /host /bin/sh /run/share/program
+"""
+
+PROGRAM = """# SPDX-License-Identifier: GPL-2.0-or-later
+stty -F /dev/ttyS1 raw -echo
+{exports}
+cd {cwd} || exit 1
+{command} >/dev/ttyS1 2>/run/share/program.stderr </dev/null
+echo "EXIT $?" >/dev/ttyS1
+sync
+echo o >/proc/sysrq-trigger
+sleep 60
+"""
+
+
+def _exports() -> str:
+    """This process's own settings, for the program in the host."""
+    chosen = {name: value for name, value in os.environ.items()
+              if name.startswith("PVIOMMU_")}
+    chosen.update({
+        "PVIOMMU_CACHE": str(paths.cache()),
+        "PVIOMMU_BUILD": str(paths.BUILD),
+        "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
+        "HOME": "/run", "TMPDIR": "/run", "LC_ALL": "C.UTF-8",
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+                "/sbin:/bin"})
+    return "\n".join(f"export {name}={shlex.quote(value)}"
+                     for name, value in sorted(chosen.items()))
+
+
+class Host:
+    """The host, booted to run one program of ours."""
+
+    def __init__(self, folder: Path, kernel: Kernel, command, disk: Path,
+                 memory="2500M"):
+        """COMMAND: the program's words; it finds FOLDER/share, which it can
+        write, as SHARE.  DISK: the image behind the NVMe disk at NVME."""
+        self.folder = folder
+        self.share = folder / "share"
+        shutil.rmtree(self.share, ignore_errors=True)
+        self.share.mkdir(parents=True)
+        self.status = None
+        initrd = folder / "host.initrd"
+        initramfs.build(initrd, kernel, MODULES, INIT)
+        (self.share / "program").write_text(PROGRAM.format(
+            exports=_exports(), cwd=shlex.quote(str(paths.ROOT)),
+            command=shlex.join([sys.executable, *map(str, command)])))
+        append = ("console=ttyS0 loglevel=5 panic=-1 nokaslr nohz=off "
+                  "highres=off intel_iommu=on iommu=pt mitigations=off "
+                  "random.trust_cpu=on")
+        self.machine = Machine("host", folder, [
+            "-accel", "tcg,thread=multi", "-cpu", "EPYC-v4,+svm",
+            "-machine", "q35,kernel-irqchip=split", "-smp", "2",
+            "-m", memory, "-no-reboot",
+            "-device", "intel-iommu,intremap=on",
+            "-virtfs", "local,path=/,mount_tag=root,security_model=none,"
+                       "readonly=on,multidevs=remap",
+            "-virtfs", f"local,path={self.share},mount_tag=share,"
+                       "security_model=none",
+            "-drive", f"if=none,id=disk,format=raw,file={disk}",
+            "-device", f"nvme,serial=lab,drive=disk,addr={NVME[-4:]}",
+            "-device", f"edu,addr={EDU[-4:]}",
+            "-kernel", kernel.image, "-initrd", initrd, "-append", append])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.machine.stop()
+
+    def lines(self, timeout):
+        """What the program prints, line by line, until it ends; then
+        STATUS is its exit status.  TIMEOUT is for all of it."""
+        deadline = time.monotonic() + timeout
+        agent = self.machine.agent
+        while True:
+            try:
+                line = agent.read_line(deadline, "the host's program")
+            except Lost as error:
+                raise Lost(f"{error}; see {self.folder}/host.console and "
+                           f"{self.share}/program.stderr") from error
+            if line.startswith("EXIT "):
+                self.status = int(line.split()[1])
+                return
+            yield line

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One QEMU: started, talked to by QMP, its guest by its serial ports."""
+
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from . import paths
+from .agent import Agent, Lost
+
+
+class Machine:
+    """A running emulator.  Its console goes to FOLDER/NAME.console, what
+    the emulator prints to FOLDER/NAME.stderr."""
+
+    def __init__(self, name: str, folder: Path, args, wrapper=(), env=None):
+        """ARGS: the command line but for the emulator, the serial ports,
+        QMP and what a test never wants.  WRAPPER: words before the
+        emulator's name, such as prlimit and its options."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self.console_path = folder / f"{name}.console"
+        self.stderr_path = folder / f"{name}.stderr"
+        self._qmp_near, qmp_far = socket.socketpair()
+        self._qmp = None
+        self.agent = Agent(self._check)
+        fds = (qmp_far.fileno(), self.agent.far.fileno())
+        self.command = [
+            *wrapper, paths.emulator(), "-nodefaults", "-no-user-config",
+            "-display", "none",
+            "-chardev", f"file,id=console,path={self.console_path}",
+            "-serial", "chardev:console",
+            "-chardev", f"socket,id=agent,fd={fds[1]}",
+            "-serial", "chardev:agent",
+            "-chardev", f"socket,id=qmp,fd={fds[0]}",
+            "-mon", "chardev=qmp,mode=control", *map(str, args)]
+        (folder / f"{name}.command").write_text(
+            " \\\n    ".join(self.command) + "\n")
+        self.started = time.monotonic()
+        with open(self.stderr_path, "wb") as stderr:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=stderr,
+                stderr=stderr, pass_fds=fds, env=env)
+        qmp_far.close()
+        self.agent.far.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process (the wrapper's, which must exec the emulator)."""
+        return self.process.pid
+
+    def _check(self):
+        status = self.process.poll()
+        if status is not None:
+            raise Lost(f"{self.name}: QEMU ended with status {status}: "
+                       + (self.stderr()[-600:].strip() or "no message"))
+
+    def alive(self) -> bool:
+        """Whether the emulator still runs."""
+        return self.process.poll() is None
+
+    def stderr(self) -> str:
+        """What the emulator has printed so far."""
+        return self.stderr_path.read_text(errors="replace")
+
+    def console(self) -> str:
+        """What the guest's console has shown so far."""
+        return self.console_path.read_text(errors="replace")
+
+    def boot(self, timeout=180) -> float:
+        """Wait for the guest's agent: the seconds since the start."""
+        try:
+            self.agent.wait_ready(timeout)
+        except Lost as error:
+            last = self.console().strip().splitlines()[-3:]
+            raise Lost(f"{error}; the console is in {self.console_path}, "
+                       "its end: " + " / ".join(last)) from error
+        return time.monotonic() - self.started
+
+    def run(self, script, timeout=60) -> str:
+        """Run SCRIPT in the guest; it must succeed."""
+        return self.agent.run(script, timeout)
+
+    def ask(self, script, timeout=60):
+        """Run SCRIPT in the guest: status and output."""
+        return self.agent.ask(script, timeout)
+
+    def qmp(self, command, **arguments):
+        """One QMP command: what it returned."""
+        if self._qmp is None:
+            self._qmp = paths.qmp_class()(self._qmp_near)
+            self._qmp.settimeout(60)
+            self._qmp.connect()
+        return self._qmp.cmd(command, **arguments)
+
+    def get(self, device, name):
+        """The property NAME of the device with the id DEVICE."""
+        return self.qmp("qom-get", path=f"/machine/peripheral/{device}",
+                        property=name)
+
+    def status_kib(self, field) -> int:
+        """A figure of /proc/PID/status in KiB, such as VmLck."""
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        for line in text.splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1])
+        raise KeyError(field)
+
+    def wait(self, timeout) -> int:
+        """Wait for the emulator's end: its status."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise Lost(f"{self.name} still runs after {timeout} s") from error
+
+    def stop(self):
+        """End the emulator, if it still runs, and wait for that."""
+        if self._qmp is not None:
+            try:
+                self._qmp.close()
+            except Exception:  # the socket may have gone with the emulator
+                pass
+            self._qmp = None
+        self._qmp_near.close()
+        self.agent.close()
+        if self.alive():
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()

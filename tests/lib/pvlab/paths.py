@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where things are: the checkout, what is built in it, and the cache."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+BUILD = Path(os.environ.get("PVIOMMU_BUILD", ROOT / "build")).resolve()
+
+
+class Missing(Exception):
+    """Something this machine lacks; the text says what, and what to do."""
+
+
+def cache() -> Path:
+    """The folder that outlives checkouts (the one scripts/setup fills)."""
+    base = os.environ.get("PVIOMMU_CACHE")
+    if base:
+        return Path(base).resolve()
+    xdg = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(xdg).resolve() / "pviommu"
+
+
+def emulator() -> str:
+    """The emulator to run: PVIOMMU_QEMU, or the distribution's."""
+    return os.environ.get("PVIOMMU_QEMU", "qemu-system-x86_64")
+
+
+def emulator_version(binary: str) -> str:
+    """The upstream version that BINARY prints, such as 10.0.2."""
+    try:
+        text = subprocess.run([binary, "--version"], check=True, text=True,
+                              capture_output=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Missing(f"{binary} does not run ({error}); "
+                      "scripts/setup installs it") from error
+    return text.split("version", 1)[1].split()[0]
+
+
+def qemu_source() -> Path:
+    """QEMU's source: PVIOMMU_QEMU_SOURCE, or the cached one that matches."""
+    given = os.environ.get("PVIOMMU_QEMU_SOURCE")
+    if given:
+        return Path(given)
+    version = emulator_version(emulator())
+    for folder in sorted((cache() / "qemu").glob("*")):
+        plain = folder.name.split("+")[0]
+        if plain == version and (folder / "src/python/qemu/qmp").is_dir():
+            return folder / "src"
+    raise Missing(f"no source of QEMU {version} in {cache() / 'qemu'}; "
+                  "scripts/setup puts it there")
+
+
+def qmp_class():
+    """QEMU's own QMP client, imported from its source tree."""
+    folder = str(qemu_source() / "python")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    from qemu.qmp.legacy import QEMUMonitorProtocol
+    return QEMUMonitorProtocol
+
+
+def plugin() -> Path:
+    """build/pviommu.so, or the file that PVIOMMU_PLUGIN names."""
+    path = Path(os.environ.get("PVIOMMU_PLUGIN", BUILD / "pviommu.so"))
+    if not path.exists():
+        raise Missing(f"{path} is not built; scripts/setup builds it")
+    return path
+
+
+def busybox() -> Path:
+    """The static busybox that every guest's initramfs is made of."""
+    for name in ("/bin/busybox", "/usr/bin/busybox"):
+        if os.path.exists(name):
+            return Path(name)
+    raise Missing("no /bin/busybox; install the package busybox-static")
