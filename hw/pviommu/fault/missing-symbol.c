@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * For the tests: a use of a function that no QEMU has
+ */
+#include "qemu/osdep.h"
+
+void pviommu_no_such_qemu_function(void);
+void pviommu_fault_use(void);
+
+void pviommu_fault_use(void)
+{
+    pviommu_no_such_qemu_function();
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Entry of pviommu.so: is this the right QEMU? Then register the types
+ */
+#include "qemu/osdep.h"
+#include "qemu/qemu-plugin.h"
+#include "qapi/qapi-types-control.h"
+
+#include <dlfcn.h>
+
+#include "pviommu/abi.h"
+#include "pviommu/device.h"
+
+/*
+ * Nothing of the plugin interface is used but the structure handed to
+ * qemu_plugin_install(). So ask for an old version of it: a QEMU that is too
+ * new or too old then gets as far as the message below.
+ */
+QEMU_PLUGIN_EXPORT int qemu_plugin_version = 2;
+
+/*
+ * Returning an error would do as well, but QEMU would add a line of its own
+ * that says less.
+ */
+static G_NORETURN void refuse(const char *why)
+{
+    fprintf(stderr, "%s: pviommu: %s; rebuild pviommu.so for this QEMU: run "
+            "scripts/setup, or configure the build with -Dqemu_source=DIR "
+            "-Dqemu_binary=FILE\n", g_get_prgname() ?: "qemu", why);
+    exit(EXIT_FAILURE);
+}
+
+/* QEMU may be any version here: look up even the function that tells it */
+static char *running_version(void)
+{
+    VersionInfo *(*query)(Error **) = dlsym(RTLD_DEFAULT, "qmp_query_version");
+    VersionInfo *info = query ? query(NULL) : NULL;
+
+    if (!info || !info->qemu) {
+        return g_strdup("of an unknown version");
+    }
+    /* not freed: its destructor belongs to the version that made it */
+    return g_strdup_printf("%" PRId64 ".%" PRId64 ".%" PRId64,
+                           info->qemu->major, info->qemu->minor,
+                           info->qemu->micro);
+}
+
+QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
+                                           const qemu_info_t *info,
+                                           int argc, char **argv)
+{
+    g_autofree char *running = NULL;
+    g_autofree char *message = NULL;
+    g_autofree char *why = NULL;
+
+    if (!info->system_emulation) {
+        refuse("this is not a system emulator (qemu-system-...)");
+    }
+
+    running = running_version();
+    if (strcmp(running, QEMU_VERSION)) {
+        message = g_strdup_printf("this is QEMU %s, but the library was built "
+                                  "for QEMU " QEMU_VERSION, running);
+        refuse(message);
+    }
+
+    if (!pviommu_abi_check_symbols(&why) || !pviommu_abi_check_layout(&why)) {
+        message = g_strdup_printf("this QEMU %s differs from the QEMU " QEMU_VERSION
+                                  " that the library was built for: %s",
+                                  running, why);
+        refuse(message);
+    }
+
+    if (argc) {
+        message = g_strdup_printf("-plugin takes no argument here, not '%s'; "
+                                  "properties go to -device pviommu-pci",
+                                  argv[0]);
+        fprintf(stderr, "%s: pviommu: %s\n", g_get_prgname() ?: "qemu",
+                message);
+        exit(EXIT_FAILURE);
+    }
+
+    pviommu_register_types();
+    return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Is the QEMU that loaded this library the one it was built for?
+ *
+ * The library uses QEMU's structures and functions directly, so it must never
+ * run against others. Three questions, in this order, each safe to ask when
+ * the one after it would have the answer no: the version, the symbols, the
+ * layout of the structures.
+ */
+#ifndef PVIOMMU_ABI_H
+#define PVIOMMU_ABI_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+/**
+ * PVIOMMU_OPTIONAL() - declare that some emulators lack a function of QEMU
+ * @fn: the function, declared by a header of QEMU already
+ *
+ * For what only some targets have: the symbol check passes without it.
+ * Compare @fn with NULL before each use. Goes in the .c file that uses it.
+ */
+#define PVIOMMU_OPTIONAL(fn)                                            \
+    extern __typeof__(fn) fn __attribute__((weak));                     \
+    static const char *const pviommu_optional_##fn                      \
+        __attribute__((used, section("pviommu_optional"))) = #fn
+
+/**
+ * pviommu_abi_check_symbols() - find what this library needs and QEMU lacks
+ * @why: on failure, set to one line that says what is missing; the caller
+ *       frees it with g_free()
+ *
+ * Looks at this library's own dynamic symbol table; calls nothing of QEMU.
+ *
+ * Return: true if every symbol that is not PVIOMMU_OPTIONAL() is there.
+ */
+bool pviommu_abi_check_symbols(char **why);
+
+/**
+ * pviommu_abi_check_layout() - compare QEMU's structures with the headers'
+ * @why: on failure, set to one line that names the first difference; the
+ *       caller frees it with g_free()
+ *
+ * Compares the sizes of instances and classes that the running QEMU holds for
+ * its types with sizeof, the offsets in its tables of properties with
+ * offsetof, and members of classes with values that are known. A type that
+ * this emulator lacks is passed over. Initializes the classes it looks at, as
+ * "-device help" would. Needs pviommu_abi_check_symbols() to have passed;
+ * main thread only.
+ *
+ * Return: true if nothing differs.
+ */
+bool pviommu_abi_check_layout(char **why);
+
+#endif /* PVIOMMU_ABI_H */
