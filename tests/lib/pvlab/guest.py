@@ -9,7 +9,7 @@ from . import agent, initramfs
 from .kernel import Kernel
 
 MODULES = ("virtio_iommu", "virtio_pci", "virtio_blk", "nvme", "e1000e",
-           "af_packet")
+           "af_packet", "pci_stub")
 
 INIT = f"""#!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -139,8 +139,16 @@ class Linux:
         out = self.run(f"devmem {base + offset:#x} {bits}{extra}")
         return int(out, 16) if value is None else None
 
+    def adopt(self, address):
+        """Bring a PCI device that has no driver behind the IOMMU, which
+        Linux does as it binds one, and enable it for DMA."""
+        self.run(f"echo pci-stub >"
+                 f"/sys/bus/pci/devices/{address}/driver_override")
+        self.run(f"echo {address} >/sys/bus/pci/drivers_probe")
+        self.bus_master(address)
+
     def bus_master(self, address):
-        """Enable a driverless PCI device: memory space and bus mastering."""
+        """Enable a PCI device: memory space and bus mastering."""
         self.run(f"printf '\\006' | dd conv=notrunc bs=1 seek=4 count=1 "
                  f"of=/sys/bus/pci/devices/{address}/config 2>/dev/null")
 
