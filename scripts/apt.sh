@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Packages and sources from the mirror that the machine's apt uses, through
+# lists of our own: its sources are read and never changed.
+# Sourced after common.sh.
+
+APT_DIR=$PVIOMMU_CACHE/apt
+PACKAGES=(build-essential clang libclang-rt-dev ninja-build pkgconf perl
+    python3 python3-venv libglib2.0-dev libpixman-1-dev libfdt-dev zlib1g-dev
+    xz-utils busybox-static cpio)
+# in backports on Debian 12: QEMU 10.0 and what configuring it needs
+NEWER=(meson python3-pycotap)
+EMULATORS=(qemu-system-x86 qemu-system-arm qemu-utils)
+
+debian_codename() {
+    # shellcheck disable=SC1091
+    (. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME")
+}
+
+installed() {
+    dpkg-query -W -f '${db:Status-Status}\n' "$@" 2> /dev/null |
+        grep -cx installed || true
+}
+
+# the version of a package that is installed, nothing if it is not
+installed_version() {
+    dpkg-query -W -f '${db:Status-Status} ${Version}\n' "$1" 2> /dev/null |
+        sed -n 's/^installed //p'
+}
+
+# The machine's own Debian archives, as "site suite" lines; apt reads both
+# formats of its sources, so they need not be parsed here
+machine_archives() {
+    apt-get indextargets --no-release-info --format \
+        '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+        awk -v name="$1" '
+            $3 == "main" && ($2 == name || $2 == name "-updates" ||
+                $2 == name "-security" || $2 == "stable" ||
+                $2 == "stable-updates" || $2 == "stable-security" ||
+                $2 == "oldstable" || $2 == "oldstable-updates" ||
+                $2 == "oldstable-security") { print $1, $2 }' | sort -u
+}
+
+# private_sources CODENAME: write our sources list
+private_sources() {
+    local name=$1 archives site suite key= list=$APT_DIR/sources.list
+    mkdir -p "$APT_DIR/lists/partial" "$APT_DIR/archives/partial"
+    if [ -e /usr/share/keyrings/debian-archive-keyring.gpg ]; then
+        key='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] '
+    fi
+    archives=$(machine_archives "$name")
+    site=$(awk '$2 !~ /-/ { print $1; exit }' <<< "$archives")
+    [ -n "$site" ] || die "apt knows no mirror of $name main: add one to" \
+        "/etc/apt/sources.list"
+    {
+        while read -r site suite; do
+            echo "deb $key$site $suite main"
+            [ "$name" = bookworm ] || echo "deb-src $key$site $suite main"
+        done <<< "$archives"
+        if [ "$name" = bookworm ]; then
+            site=$(awk '$2 !~ /-/ { print $1; exit }' <<< "$archives")
+            echo "deb $key$site $name-backports main"
+            echo "deb-src $key$site $name-backports main"
+        fi
+    } > "$list.new"
+    mv "$list.new" "$list"
+}
+
+private_apt() {
+    apt-get -q -o "Dir::Etc::SourceList=$APT_DIR/sources.list" \
+        -o Dir::Etc::SourceParts=/dev/null \
+        -o "Dir::State::Lists=$APT_DIR/lists" \
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
+        -o APT::Sandbox::User=root "$@"
+}
+
+update_lists() {
+    private_sources "$1"
+    step "reading the package lists of $1" private_apt update
+}
+
+# install_as_root ARGUMENT...: private_apt install, through sudo if need be
+install_as_root() {
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        bash -c "$(declare -f private_apt); APT_DIR=\$1; shift
+            private_apt install -y --no-install-recommends \"\$@\"" \
+        bash "$APT_DIR" "$@"
+}
+
+# install_packages CODENAME WITH_EMULATORS: whatever is missing of the lists
+install_packages() {
+    local name=$1 want=("${PACKAGES[@]}") newer=("${NEWER[@]}") missing=()
+    local p v target=()
+    if [ "$2" = yes ]; then
+        newer+=("${EMULATORS[@]}")
+    fi
+    for p in "${want[@]}"; do
+        [ "$(installed "$p")" != 0 ] || missing+=("$p")
+    done
+    for p in "${newer[@]}"; do
+        v=$(installed_version "$p")
+        case $p in
+        qemu-*) dpkg --compare-versions "$v" ge 1:10.0 || missing+=("$p") ;;
+        meson) dpkg --compare-versions "$v" ge 1.5 || missing+=("$p") ;;
+        *) [ -n "$v" ] || missing+=("$p") ;;
+        esac
+    done
+    [ ${#missing[@]} != 0 ] || return 0
+
+    update_lists "$name"
+    # only what is asked for comes from backports, with what that needs
+    local plain=() back=()
+    for p in "${missing[@]}"; do
+        case " ${newer[*]} " in
+        *" $p "*) back+=("$p") ;;
+        *) plain+=("$p") ;;
+        esac
+    done
+    [ "$name" != bookworm ] || target=(-t bookworm-backports)
+    if [ ${#plain[@]} != 0 ]; then
+        step "installing ${plain[*]}" install_as_root "${plain[@]}"
+    fi
+    if [ ${#back[@]} != 0 ]; then
+        step "installing ${back[*]}${target[1]:+ (${target[1]})}" \
+            install_as_root "${target[@]}" "${back[@]}"
+    fi
+}
+
+# fetch_source PACKAGE_VERSION: of QEMU, into the current folder
+fetch_source() {
+    update_lists "$(debian_codename)"
+    # the archive at times lacks the .dsc; the tarball is all that is needed
+    step "fetching the source of QEMU $1" private_apt source --tar-only \
+        --download-only "qemu=$1"
+}

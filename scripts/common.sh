@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# What the scripts share: messages, the cache, steps that take long.
+# Sourced by bash, with ROOT set to the top of the checkout.
+
+: "${ROOT:?}"
+
+# Built things of this checkout, and what outlives checkouts
+export PVIOMMU_BUILD=${PVIOMMU_BUILD:-$ROOT/build}
+export PVIOMMU_CACHE=${PVIOMMU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pviommu}
+LOGS=$PVIOMMU_BUILD/logs
+
+say() {
+    printf 'pviommu: %s\n' "$*" >&2
+}
+
+die() {
+    say "$@"
+    exit 1
+}
+
+# step TEXT COMMAND...: run it with its output in a log, and say every ten
+# seconds how far it is. Where it fails, the end of the log is shown.
+step() {
+    local text=$1 log pid start last elapsed
+    shift
+    mkdir -p "$LOGS"
+    log=$LOGS/$(printf '%s' "$text" | tr -cs 'A-Za-z0-9.\n' '-').log
+    start=$SECONDS
+    last=$start
+    say "$text"
+    "$@" > "$log" 2>&1 < /dev/null &
+    pid=$!
+    while kill -0 "$pid" 2> /dev/null; do
+        sleep 0.2
+        if ((SECONDS - last >= 10)); then
+            last=$SECONDS
+            say "  ... $((SECONDS - start)) s: $(tail -c 300 "$log" |
+                tr '\r' '\n' | tail -n 1 | cut -c 1-100)"
+        fi
+    done
+    if ! wait "$pid"; then
+        tail -n 30 "$log" | cut -c 1-300 >&2
+        die "failed: $text (all of its output: $log)"
+    fi
+    elapsed=$((SECONDS - start))
+    ((elapsed < 5)) || say "  done in $elapsed s"
+}
+
+# as_root COMMAND...: directly as root, else through sudo
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo > /dev/null; then
+        sudo -E "$@"
+    else
+        die "need root or sudo for: $*"
+    fi
+}
+
+# hold_lock FILE: until this script ends. One set-up at a time fills a cache.
+hold_lock() {
+    mkdir -p "$(dirname "$1")"
+    exec 9> "$1"
+    if ! flock -n 9; then
+        say "waiting for another set-up to finish ($1)"
+        flock 9
+    fi
+}
+
+# qemu_version BINARY: such as 10.0.2
+qemu_version() {
+    "$1" --version 2> /dev/null |
+        sed -n '1s/.*version \([0-9][0-9.]*\).*/\1/p'
+}
+
+# What scripts/setup found: QEMU_SOURCE, QEMU_BUILD, QEMU_X86_64, QEMU_AARCH64,
+# and the names that the tests know them by
+load_setup() {
+    # shellcheck disable=SC1091
+    . "$PVIOMMU_BUILD/setup.env"
+    export QEMU_SOURCE QEMU_BUILD QEMU_X86_64 QEMU_AARCH64
+    export PVIOMMU_QEMU_SOURCE=$QEMU_SOURCE PVIOMMU_QEMU_BUILD=$QEMU_BUILD
+    export PVIOMMU_QEMU=${PVIOMMU_QEMU:-$QEMU_X86_64}
+    export PVIOMMU_QEMU_AARCH64=${PVIOMMU_QEMU_AARCH64:-$QEMU_AARCH64}
+}
