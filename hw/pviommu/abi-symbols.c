@@ -13,26 +13,16 @@
 
 #include "pviommu/abi.h"
 
-/* names given to PVIOMMU_OPTIONAL(); the linker provides the bounds */
-extern const char *const __start_pviommu_optional[]
-    __attribute__((weak, visibility("hidden")));
-extern const char *const __stop_pviommu_optional[]
-    __attribute__((weak, visibility("hidden")));
-
-static bool is_optional(const char *name)
+/* The toolchain's own: tested before use by the code that it adds */
+static bool is_toolchains(const char *name)
 {
-    /* the toolchain's own, which it tests before use */
-    if (g_str_has_prefix(name, "_ITM_") || !strcmp(name, "__gmon_start__") ||
-        !strcmp(name, "__cxa_finalize")) {
-        return true;
-    }
-    for (const char *const *p = __start_pviommu_optional;
-         p != __stop_pviommu_optional; p++) {
-        if (!strcmp(name, *p)) {
-            return true;
-        }
-    }
-    return false;
+    return g_str_has_prefix(name, "_ITM_") ||
+           !strcmp(name, "__gmon_start__") || !strcmp(name, "__cxa_finalize");
+}
+
+void *pviommu_abi_lookup(const char *name)
+{
+    return dlsym(RTLD_DEFAULT, name);
 }
 
 static const void *dynamic_entry(const struct link_map *map, ElfW(Sxword) tag)
@@ -75,8 +65,8 @@ bool pviommu_abi_check_symbols(char **why)
     for (uint32_t i = 1; i < hash[1]; i++) {
         const char *name = strings + symbols[i].st_name;
 
-        if (symbols[i].st_shndx != SHN_UNDEF || !*name || is_optional(name) ||
-            dlsym(RTLD_DEFAULT, name) || (self && dlsym(self, name))) {
+        if (symbols[i].st_shndx != SHN_UNDEF || !*name || is_toolchains(name) ||
+            pviommu_abi_lookup(name) || (self && dlsym(self, name))) {
             continue;
         }
         first = first ?: name;

@@ -4,9 +4,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/qemu-plugin.h"
-#include "qapi/qapi-types-control.h"
-
-#include <dlfcn.h>
+#include "qapi/qapi-commands-control.h"
 
 #include "pviommu/abi.h"
 #include "pviommu/device.h"
@@ -33,7 +31,7 @@ static G_NORETURN void refuse(const char *why)
 /* QEMU may be any version here: look up even the function that tells it */
 static char *running_version(void)
 {
-    VersionInfo *(*query)(Error **) = dlsym(RTLD_DEFAULT, "qmp_query_version");
+    VersionInfo *(*query)(Error **) = PVIOMMU_LOOKUP(qmp_query_version);
     VersionInfo *info = query ? query(NULL) : NULL;
 
     if (!info || !info->qemu) {
@@ -65,9 +63,9 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
     }
 
     if (!pviommu_abi_check_symbols(&why) || !pviommu_abi_check_layout(&why)) {
-        message = g_strdup_printf("this QEMU %s differs from the QEMU " QEMU_VERSION
-                                  " that the library was built for: %s",
-                                  running, why);
+        message = g_strdup_printf("this QEMU %s differs from the QEMU "
+                                  QEMU_VERSION " that the library was built "
+                                  "for: %s", running, why);
         refuse(message);
     }
 

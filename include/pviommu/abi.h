@@ -14,16 +14,25 @@
 #include <stdbool.h>
 
 /**
- * PVIOMMU_OPTIONAL() - declare that some emulators lack a function of QEMU
+ * PVIOMMU_LOOKUP() - a function of QEMU that only some emulators have
  * @fn: the function, declared by a header of QEMU already
  *
- * For what only some targets have: the symbol check passes without it.
- * Compare @fn with NULL before each use. Goes in the .c file that uses it.
+ * Calling such a function by its name would make every emulator without it
+ * fail the symbol check.
+ *
+ * Return: a pointer of the right type to it, or NULL.
  */
-#define PVIOMMU_OPTIONAL(fn)                                            \
-    extern __typeof__(fn) fn __attribute__((weak));                     \
-    static const char *const pviommu_optional_##fn                      \
-        __attribute__((used, section("pviommu_optional"))) = #fn
+#define PVIOMMU_LOOKUP(fn) ((__typeof__(fn) *)pviommu_abi_lookup(#fn))
+
+/**
+ * pviommu_abi_lookup() - find a symbol of the running QEMU
+ * @name: its name
+ *
+ * Any thread. Callers use PVIOMMU_LOOKUP(), which keeps the type.
+ *
+ * Return: its address, or NULL.
+ */
+void *pviommu_abi_lookup(const char *name);
 
 /**
  * pviommu_abi_check_symbols() - find what this library needs and QEMU lacks
@@ -32,7 +41,7 @@
  *
  * Looks at this library's own dynamic symbol table; calls nothing of QEMU.
  *
- * Return: true if every symbol that is not PVIOMMU_OPTIONAL() is there.
+ * Return: true if every symbol is there.
  */
 bool pviommu_abi_check_symbols(char **why);
 

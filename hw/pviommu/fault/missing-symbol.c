@@ -3,9 +3,7 @@
  * For the tests: a use of a function that no QEMU has
  */
 #include "qemu/osdep.h"
-
-void pviommu_no_such_qemu_function(void);
-void pviommu_fault_use(void);
+#include "missing-symbol.h"
 
 void pviommu_fault_use(void)
 {

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run test programs that print TAP, and pass their cases on."""
+
+import re
+import subprocess
+
+CASE = re.compile(r'^(not )?ok\s+\d+\s+(?:-\s*)?(.*?)\s*'
+                  r'(?:#\s*(SKIP)\b\s*(.*))?$', re.I)
+PLAN = re.compile(r'^1\.\.(\d+)')
+
+
+def run(tap, prefix, argv, env=None, timeout=300, wanted=lambda name: True):
+    """Run ARGV and report its cases, named PREFIX: case, to TAP.
+
+    A program that ends with a status or a number of cases other than its
+    cases tell is one more case, which failed.
+    """
+    planned, ran, failed = None, 0, False
+    try:
+        done = subprocess.run(argv, env=env, timeout=timeout,
+                              stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        output, status = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as error:
+        output, status = error.stdout or b'', f'timeout of {timeout} s'
+    remarks = []
+    for line in output.decode(errors='replace').splitlines():
+        plan = PLAN.match(line)
+        case = CASE.match(line)
+        if plan:
+            planned = int(plan.group(1))
+        elif case:
+            bad, name, skip, reason = case.groups()
+            ran += 1
+            if skip:
+                if wanted(name):
+                    tap.skip(f'{prefix}: {name}', reason)
+            else:
+                failed = failed or bool(bad)
+                if bad or wanted(name):
+                    tap.result(not bad, f'{prefix}: {name}',
+                               '\n'.join(remarks[-40:]) if bad else None)
+            remarks = []
+        elif not line.startswith(('# Start of', '# End of', 'TAP version')):
+            remarks.append(line)
+    if (status and not failed) or planned != ran:
+        tap.result(False, f'{prefix}: ended',
+                   f'status {status}, {ran} of {planned} cases ran\n'
+                   + '\n'.join(remarks[-60:]))
