@@ -77,11 +77,14 @@ class Agent:
         while self.read_line(deadline, "the guest's boot") != "READY":
             pass
 
+    def write_line(self, line):
+        """Send one line as it is."""
+        self.near.settimeout(10)
+        self.near.sendall(line.encode() + b"\n")
+
     def send(self, script):
         """Start SCRIPT in the guest and do not wait for it."""
-        line = base64.b64encode(script.encode()) + b"\n"
-        self.near.settimeout(10)
-        self.near.sendall(line)
+        self.write_line(base64.b64encode(script.encode()).decode())
 
     def ask(self, script, timeout=60) -> tuple[int, str]:
         """Run SCRIPT in the guest: its status, and what it printed."""

@@ -51,7 +51,7 @@ PROGRAM = """# SPDX-License-Identifier: GPL-2.0-or-later
 stty -F /dev/ttyS1 raw -echo
 {exports}
 cd {cwd} || exit 1
-{command} >/dev/ttyS1 2>/run/share/program.stderr </dev/null
+{command} >/dev/ttyS1 2>/run/share/program.stderr </dev/ttyS1
 echo "EXIT $?" >/dev/ttyS1
 sync
 echo o >/proc/sysrq-trigger

@@ -13,19 +13,23 @@ class Skip(Exception):
 class Tap:
     """Numbers and prints results.  No plan is known before the end."""
 
-    def __init__(self, out=None, only=()):
-        """ONLY: run the cases whose name holds one of these words."""
-        self._out = out or sys.stdout
+    def __init__(self, only=(), say=None):
+        """ONLY: run the cases whose name holds one of these words.  SAY:
+        where progress goes, if not to stderr."""
+        self._tell = say
         self._only = only
         self._start = time.monotonic()
         self.passed = self.failed = self.skipped = 0
         self._print("TAP version 13")
 
     def _print(self, text):
-        print(text, file=self._out, flush=True)
+        print(text, flush=True)
 
     def say(self, text):
         """A line of progress, for the person who waits."""
+        if self._tell:
+            self._tell(text)
+            return
         spent = time.monotonic() - self._start
         print(f"  [{spent:5.1f}s] {text}", file=sys.stderr, flush=True)
 

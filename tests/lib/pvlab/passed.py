@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest in the host with devices passed through to it."""
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+from . import guest, vfio
+from .host import EDU, NVME, SHARE
+from .machine import Machine
+
+FOLDER = Path(SHARE)
+INITRD = FOLDER / "guest.initrd"
+MEMORY_MIB = 256
+# Where the guest finds them
+DISK = "0000:00:05.0"
+ENGINE = "0000:00:06.0"
+
+
+class PassedGuest:
+    """The guest: running from the start, booted when asked.  Its devices
+    have the ids "disk" and, if ENGINE was asked for, "engine"."""
+
+    def __init__(self, name, kernel, iommu, *, append="", properties="",
+                 engine=False, wrapper=(), more=()):
+        """IOMMU: the Subject, or None for none at all.  PROPERTIES: its
+        properties.  WRAPPER: words that come before the emulator's name."""
+        words = ["-accel", "kvm", "-cpu", "host", "-machine", "q35",
+                 "-boot", "strict=on", *more]
+        # Written one line a request: not on a file system that waits
+        self._log = Path(f"/run/{name}.requests")
+        self._kept_log = FOLDER / f"{name}.requests"
+        if iommu:
+            if iommu.ours:
+                properties = ",".join(
+                    filter(None, [properties, f"requests-log={self._log}"]))
+            words += iommu.arguments(properties)
+        words += ["-device",
+                  f"vfio-pci,host={NVME},id=disk,addr={DISK[-4:]}"]
+        if engine:
+            words += ["-device",
+                      f"vfio-pci,host={EDU},id=engine,addr={ENGINE[-4:]}"]
+        self.iommu = iommu
+        self.machine = Machine(name, FOLDER, words + guest.arguments(
+            kernel, INITRD, append, f"{MEMORY_MIB}M"), wrapper)
+        self.linux = guest.Linux(self.machine)
+        self.run = self.machine.run
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.machine.stop()
+        if self._log.exists():
+            shutil.copyfile(self._log, self._kept_log)
+
+    def requests(self) -> list[str]:
+        """The device's log of requests, so far."""
+        return self._log.read_text().splitlines()
+
+    def locked_mib(self) -> float:
+        """The memory that the kernel holds locked for this guest."""
+        return self.machine.status_kib("VmLck") / 1024
+
+    def mappings(self) -> int | None:
+        """How many mappings the IOMMU holds; None if it does not tell."""
+        if self.iommu and self.iommu.ours:
+            return self.machine.get("iommu", "mappings")
+        return None
+
+    def stray_disk(self, iova):
+        """Have the disk itself fetch commands from where nothing is mapped:
+        its driver is taken off, and the controller started by hand."""
+        linux = self.linux
+        linux.unbind(DISK)
+        linux.bus_master(DISK)
+
+        def poke(offset, value, bits=32):
+            linux.register(DISK, 0, offset, value, bits)
+
+        poke(0x14, 0)                       # CC: disable
+        self._wait_ready(0)
+        poke(0x24, 0x000F000F)              # AQA: 16 entries each
+        poke(0x28, iova, 64)                # ASQ
+        poke(0x30, iova + 0x1000, 64)       # ACQ
+        poke(0x14, 0x00460001)              # CC: entry sizes, enable
+        self._wait_ready(1)
+        poke(0x1000, 1)                     # a command in the admin queue
+
+    def _wait_ready(self, wanted):
+        for _ in range(50):
+            if self.linux.register(DISK, 0, 0x1C) & 1 == wanted:
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"the controller did not get to CSTS.RDY {wanted}")
+
+    def stray_engine(self, iova):
+        """Have the DMA engine write where nothing is mapped."""
+        linux = self.linux
+        linux.adopt(ENGINE)
+        for offset, value in ((0x80, 0x40000), (0x88, iova), (0x90, 64),
+                              (0x98, 3)):
+            linux.register(ENGINE, 0, offset, value, 64)
+
+
+def host_faults(address, iova, timeout=10) -> list[str]:
+    """Lines of the host's log on a blocked access of the host's PCI device
+    ADDRESS to the page of IOVA."""
+    page = iova >> 12
+    deadline = time.monotonic() + timeout
+    while True:
+        found = []
+        for line in vfio.log():
+            match = re.search(
+                r"DMAR: .*Request device \[(\S+)\].*fault addr 0x([0-9a-f]+)",
+                line)
+            if match and address.endswith(match.group(1)) and \
+                    int(match.group(2), 16) >> 12 == page:
+                found.append(line)
+        if found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
