@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: nodes of the tree that holds a domain's mappings
+ *
+ * A B+-tree: entries are in the leaves, which are linked in order of IOVA;
+ * an inner node knows the lowest IOVA below each child, exactly.  That an
+ * inner key is exact and not only a bound means that the mapping below an
+ * address, if it is in the tree, is in the leaf that the address leads to.
+ *
+ * Fields of an entry lie in arrays of their own, so that a search reads keys
+ * only and an entry takes 25 bytes.
+ */
+#ifndef PVIOMMU_CORE_NODE_H
+#define PVIOMMU_CORE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pviommu/mappings.h"
+
+/*
+ * Every node but the root holds NODE_MIN to NODE_MAX entries; leaves at the
+ * edges may hold fewer, as a split there leaves the old leaf full.  Two nodes
+ * are joined when both fit in 2 * NODE_MIN entries: the room left then keeps
+ * a MAP and UNMAP in turn from splitting and joining each time.  At NODE_MIN
+ * a mapping takes 60 bytes, nodes above and the allocator's share included.
+ */
+enum {
+    NODE_MAX = 64,
+    NODE_MIN = 28,
+    NODE_ROOT_MIN = 4,
+    NODE_DEPTH_MAX = 16,
+};
+
+/**
+ * struct Node - a node of either kind
+ * @next: leaf: the leaf after it, NULL for the last
+ * @count: entries
+ * @capacity: entries that there is room for; NODE_MAX but in the root
+ * @leaf: whether it is a leaf
+ * @key: leaf: first IOVA; inner: lowest first IOVA below the child
+ *
+ * After the keys come, each as long as @capacity: in a leaf the last IOVAs,
+ * the physical addresses and the flags (a byte each); in an inner node the
+ * children.
+ */
+typedef struct Node {
+    struct Node *next;
+    uint16_t count;
+    uint16_t capacity;
+    bool leaf;
+    uint64_t key[];
+} Node;
+
+static inline uint64_t *node_last(const Node *node)
+{
+    return (uint64_t *)node->key + node->capacity;
+}
+
+static inline uint64_t *node_phys(const Node *node)
+{
+    return (uint64_t *)node->key + 2u * node->capacity;
+}
+
+static inline uint8_t *node_flags(const Node *node)
+{
+    return (uint8_t *)(node->key + 3u * node->capacity);
+}
+
+static inline Node **node_child(const Node *node)
+{
+    return (Node **)(node->key + node->capacity);
+}
+
+/**
+ * node_rank - how many keys of a node are not above an IOVA
+ * @node: the node
+ * @iova: the address
+ *
+ * No branch depends on a key: they would be mispredicted half of the time.
+ *
+ * Return: 0 to count.
+ */
+static inline unsigned node_rank(const Node *node, uint64_t iova)
+{
+    const uint64_t *base = node->key;
+    unsigned n = node->count;
+
+    while (n > 1) {
+        unsigned half = n / 2;
+
+        base += half & -(unsigned)(base[half - 1] <= iova);
+        n -= half;
+    }
+    return (unsigned)(base - node->key) + (n == 1 && *base <= iova);
+}
+
+/**
+ * node_new - make a node
+ * @leaf: which kind
+ * @capacity: NODE_ROOT_MIN to NODE_MAX
+ *
+ * Return: an empty node, or NULL when there is no memory.
+ */
+Node *node_new(bool leaf, unsigned capacity);
+
+/**
+ * node_free_all - free a node and all below it
+ * @node: the node; NULL is allowed
+ */
+void node_free_all(Node *node);
+
+/**
+ * node_move - copy entries within a node or between two of one kind
+ * @to: where to
+ * @to_index: index of the first one there
+ * @from: where from
+ * @from_index: index of the first one there
+ * @count: how many; counts of the nodes are left alone
+ */
+void node_move(Node *to, unsigned to_index, const Node *from,
+               unsigned from_index, unsigned count);
+
+/**
+ * node_open - make room for an entry
+ * @node: a node that is not full
+ * @index: where the room shall be, undefined until filled
+ */
+void node_open(Node *node, unsigned index);
+
+/**
+ * node_close - remove entries
+ * @node: the node
+ * @index: the first one
+ * @count: how many
+ */
+void node_close(Node *node, unsigned index, unsigned count);
+
+/**
+ * node_split - move entries to a new node on the right
+ * @node: the node
+ * @right: an empty node of its kind
+ * @index: first entry to move, 0 to count
+ */
+void node_split(Node *node, Node *right, unsigned index);
+
+/**
+ * node_balance - join two neighbours, or share their entries out evenly
+ * @left: the left one
+ * @right: the right one; freed when joined
+ *
+ * Return: whether they were joined.
+ */
+bool node_balance(Node *left, Node *right);
+
+/**
+ * node_get - read an entry of a leaf
+ * @leaf: the leaf
+ * @index: 0 to count - 1
+ * @mapping: where to put it
+ */
+static inline void node_get(const Node *leaf, unsigned index,
+                            PviommuMapping *mapping)
+{
+    mapping->first = leaf->key[index];
+    mapping->last = node_last(leaf)[index];
+    mapping->phys = node_phys(leaf)[index];
+    mapping->flags = node_flags(leaf)[index];
+}
+
+/**
+ * node_set - write an entry of a leaf
+ * @leaf: the leaf
+ * @index: 0 to count - 1
+ * @mapping: what to write
+ */
+static inline void node_set(Node *leaf, unsigned index,
+                            const PviommuMapping *mapping)
+{
+    leaf->key[index] = mapping->first;
+    node_last(leaf)[index] = mapping->last;
+    node_phys(leaf)[index] = mapping->phys;
+    node_flags(leaf)[index] = (uint8_t)mapping->flags;
+}
+
+#endif /* PVIOMMU_CORE_NODE_H */
