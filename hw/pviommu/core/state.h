@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: the objects of the IOMMU, for core alone
+ *
+ * An endpoint is in one group for life, and attached to one domain or none.
+ * All attached endpoints of a group are attached to the same domain.  A
+ * domain exists while it has endpoints; one that lost its last by a change
+ * under way is kept for undoing it, but no look-up finds it.
+ */
+#ifndef PVIOMMU_CORE_STATE_H
+#define PVIOMMU_CORE_STATE_H
+
+#include <glib.h>
+
+#include "pviommu/iommu.h"
+
+/**
+ * struct PviommuIommu - the IOMMU
+ * @config: what it offers
+ * @features: what the driver accepted
+ * @domains: by id; those that died by the change under way included
+ * @domain_count: domains with endpoints
+ * @mapping_count: mappings of domains with endpoints
+ * @endpoints: in the order of their making
+ * @by_id: endpoints by id
+ * @numbers_stale: an endpoint with a number went since they were given
+ * @attached: endpoints that are attached
+ * @groups: how many groups there are
+ * @changing: a change is neither committed nor undone
+ */
+struct PviommuIommu {
+    PviommuConfig config;
+    uint64_t features;
+    GHashTable *domains;
+    size_t domain_count;
+    uint64_t mapping_count;
+    GPtrArray *endpoints;
+    GHashTable *by_id;
+    bool numbers_stale;
+    size_t attached;
+    size_t groups;
+    bool changing;
+};
+
+/**
+ * struct PviommuDomain - a domain
+ * @iommu: immutable
+ * @mappings: its mappings; empty in a bypass domain
+ * @groups: first of the groups with an endpoint in it
+ * @attached: endpoints attached to it
+ * @id: immutable
+ * @bypass: immutable
+ */
+struct PviommuDomain {
+    PviommuIommu *iommu;
+    PviommuMappings *mappings;
+    PviommuGroup *groups;
+    size_t attached;
+    uint32_t id;
+    bool bypass;
+};
+
+/**
+ * struct PviommuGroup - a group
+ * @iommu: immutable
+ * @opaque: immutable, the caller's
+ * @regions: reserved regions, NULL for none
+ * @domain: what its attached endpoints are attached to; NULL for none
+ * @next: next group of @domain
+ * @prev: previous group of @domain
+ * @members: endpoints in it
+ * @attached: those that are attached
+ * @fenced: blocked for the host's sake
+ */
+struct PviommuGroup {
+    PviommuIommu *iommu;
+    void *opaque;
+    PviommuRegions *regions;
+    PviommuDomain *domain;
+    PviommuGroup *next;
+    PviommuGroup *prev;
+    size_t members;
+    size_t attached;
+    bool fenced;
+};
+
+/**
+ * struct PviommuEndpoint - an endpoint
+ * @group: immutable
+ * @domain: what it is attached to; NULL for nothing
+ * @id: its number, or PVIOMMU_NO_ID
+ * @asked: the number that it would have if no other had it
+ */
+struct PviommuEndpoint {
+    PviommuGroup *group;
+    PviommuDomain *domain;
+    uint64_t id;
+    uint64_t asked;
+};
+
+/**
+ * pviommu_iommu_domain - find a domain
+ * @iommu: the IOMMU
+ * @id: its number
+ *
+ * Return: the domain, or NULL when none of that number has endpoints.
+ */
+PviommuDomain *pviommu_iommu_domain(const PviommuIommu *iommu, uint32_t id);
+
+/**
+ * pviommu_iommu_endpoint - find an endpoint
+ * @iommu: the IOMMU
+ * @id: its number
+ *
+ * Return: the endpoint, or NULL.
+ */
+PviommuEndpoint *pviommu_iommu_endpoint(const PviommuIommu *iommu,
+                                        uint32_t id);
+
+/**
+ * pviommu_domain_new - make a domain without endpoints
+ * @iommu: the IOMMU, with no domain of that number
+ * @id: its number
+ * @bypass: its kind
+ *
+ * Return: the domain, or NULL when there is no memory.
+ */
+PviommuDomain *pviommu_domain_new(PviommuIommu *iommu, uint32_t id,
+                                  bool bypass);
+
+/**
+ * pviommu_domain_free - free a domain and its mappings
+ * @domain: the domain, without endpoints
+ */
+void pviommu_domain_free(PviommuDomain *domain);
+
+/**
+ * pviommu_domain_fits - whether none of its mappings is in reserved regions
+ * @domain: the domain
+ * @regions: the regions; NULL for none
+ *
+ * Return: true if so.
+ */
+bool pviommu_domain_fits(const PviommuDomain *domain,
+                         const PviommuRegions *regions);
+
+/**
+ * pviommu_domain_reserves - whether a range is partly reserved for a domain
+ * @domain: the domain
+ * @first: first IOVA
+ * @last: last IOVA, inclusive
+ *
+ * Return: true when a region of any of its groups touches the range.
+ */
+bool pviommu_domain_reserves(const PviommuDomain *domain, uint64_t first,
+                             uint64_t last);
+
+/**
+ * pviommu_change_attach - attach an endpoint, detaching it first
+ * @change: where to describe it; no change is under way
+ * @endpoint: the endpoint
+ * @domain: the domain, NULL to only detach; its group may be attached to no
+ *          other by way of other endpoints
+ */
+void pviommu_change_attach(PviommuChange *change, PviommuEndpoint *endpoint,
+                           PviommuDomain *domain);
+
+/**
+ * pviommu_change_map - add a mapping
+ * @change: where to describe it; no change is under way
+ * @domain: a domain that is not a bypass domain
+ * @mapping: the mapping; overlaps none
+ *
+ * Return: false when there is no memory; then nothing has changed.
+ */
+bool pviommu_change_map(PviommuChange *change, PviommuDomain *domain,
+                        const PviommuMapping *mapping);
+
+/**
+ * pviommu_change_unmap - remove all mappings in a range
+ * @change: where to describe it; no change is under way
+ * @domain: a domain that is not a bypass domain
+ * @first: first IOVA
+ * @last: last IOVA, inclusive; no mapping is only partly in the range
+ */
+void pviommu_change_unmap(PviommuChange *change, PviommuDomain *domain,
+                          uint64_t first, uint64_t last);
+
+#endif /* PVIOMMU_CORE_STATE_H */

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: what becomes of an access
+ */
+#include "regions-rank.h"
+#include "state.h"
+
+#define ACCESS_MASK (PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE)
+
+static bool fault(PviommuTranslation *translation, uint64_t iova,
+                  uint8_t reason)
+{
+    *translation = (PviommuTranslation) {
+        .first = iova, .last = iova, .reason = reason,
+    };
+    return false;
+}
+
+static bool identity(PviommuTranslation *translation, uint64_t first,
+                     uint64_t last)
+{
+    *translation = (PviommuTranslation) {
+        .first = first, .last = last, .phys = first, .flags = ACCESS_MASK,
+    };
+    return true;
+}
+
+/**
+ * around - find the region or the gap between regions that holds an IOVA
+ * @regions: the regions; NULL for none
+ * @iova: the address
+ * @first: where to put the first IOVA of the region or gap
+ * @last: where to put the last
+ *
+ * Return: the region, or NULL for a gap.
+ */
+static const PviommuRegion *around(const PviommuRegions *regions,
+                                   uint64_t iova, uint64_t *first,
+                                   uint64_t *last)
+{
+    const PviommuRegion *region;
+    size_t index;
+
+    *first = 0;
+    *last = UINT64_MAX;
+    if (!regions) {
+        return NULL;
+    }
+    index = pviommu_regions_rank(regions, iova);
+    if (index > 0) {
+        region = pviommu_regions_get(regions, index - 1);
+        if (region->last >= iova) {
+            *first = region->first;
+            *last = region->last;
+            return region;
+        }
+        *first = region->last + 1;
+    }
+    if (index < pviommu_regions_count(regions)) {
+        *last = pviommu_regions_get(regions, index)->first - 1;
+    }
+    return NULL;
+}
+
+bool pviommu_translate(const PviommuGroup *group, uint64_t iova,
+                       uint32_t access, PviommuTranslation *translation)
+{
+    uint64_t first, last;
+    const PviommuRegion *region = around(group->regions, iova, &first, &last);
+    PviommuState state = pviommu_group_state(group);
+    PviommuMapping mapping;
+
+    if (state == PVIOMMU_BYPASS ||
+        (region && region->type == PVIOMMU_REGION_MSI)) {
+        return identity(translation, first, last);
+    }
+    if (state == PVIOMMU_BLOCKED) {
+        return fault(translation, iova, group->fenced
+                     ? PVIOMMU_FAULT_R_UNKNOWN : PVIOMMU_FAULT_R_DOMAIN);
+    }
+    if (region ||
+        !pviommu_mappings_lookup(group->domain->mappings, iova, &mapping) ||
+        (access & ACCESS_MASK & ~mapping.flags)) {
+        return fault(translation, iova, PVIOMMU_FAULT_R_MAPPING);
+    }
+    first = MAX(first, mapping.first);
+    *translation = (PviommuTranslation) {
+        .first = first,
+        .last = MIN(last, mapping.last),
+        .phys = mapping.phys + (first - mapping.first),
+        .flags = mapping.flags & ACCESS_MASK,
+    };
+    return true;
+}
