@@ -69,7 +69,7 @@ class Agent:
         while b"\n" not in self._pending:
             self._fill(deadline, what)
         line, _, self._pending = self._pending.partition(b"\n")
-        return line.decode(errors="replace").strip()
+        return line.decode(errors="replace").rstrip()
 
     def wait_ready(self, timeout):
         """Wait until the guest has booted (again)."""

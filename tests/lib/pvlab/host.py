@@ -59,13 +59,14 @@ sleep 60
 """
 
 
-def _exports() -> str:
+def _exports(kernel) -> str:
     """This process's own settings, for the program in the host."""
     chosen = {name: value for name, value in os.environ.items()
               if name.startswith("PVIOMMU_")}
     chosen.update({
         "PVIOMMU_CACHE": str(paths.cache()),
         "PVIOMMU_BUILD": str(paths.BUILD),
+        "PVIOMMU_KERNEL": str(kernel.folder),
         "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
         "HOME": "/run", "TMPDIR": "/run", "LC_ALL": "C.UTF-8",
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
@@ -89,7 +90,7 @@ class Host:
         initrd = folder / "host.initrd"
         initramfs.build(initrd, kernel, MODULES, INIT)
         (self.share / "program").write_text(PROGRAM.format(
-            exports=_exports(), cwd=shlex.quote(str(paths.ROOT)),
+            exports=_exports(kernel), cwd=shlex.quote(str(paths.ROOT)),
             command=shlex.join([sys.executable, *map(str, command)])))
         append = ("console=ttyS0 loglevel=5 panic=-1 nokaslr nohz=off "
                   "highres=off intel_iommu=on iommu=pt mitigations=off "

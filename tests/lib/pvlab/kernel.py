@@ -4,14 +4,10 @@
 import lzma
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from . import paths
-
-SERIES = "6.12"
 
 
 class Kernel:
@@ -74,93 +70,15 @@ class Kernel:
         return done
 
 
-def _os_release() -> dict[str, str]:
-    pairs = {}
-    for line in Path("/etc/os-release").read_text().splitlines():
-        key, _, value = line.partition("=")
-        pairs[key] = value.strip('"')
-    return pairs
-
-
-def _suite() -> tuple[str, str]:
-    """This Debian's name, and the suite of it that holds SERIES."""
-    info = _os_release()
-    name = info.get("VERSION_CODENAME", "")
-    if info.get("ID") != "debian" or name not in ("bookworm", "trixie"):
-        raise paths.Missing(
-            f"the guests boot Debian's kernel {SERIES}, which is fetched on "
-            "Debian 12 and 13 only; elsewhere unpack its linux-image package "
-            "and name the folder in PVIOMMU_KERNEL")
-    return name, name + "-backports" if name == "bookworm" else name
-
-
-def _source_line(name: str, suite: str) -> str:
-    """A sources.list line for SUITE at the mirror this machine's apt uses."""
-    targets = subprocess.run(
-        ["apt-get", "indextargets", "--format",
-         "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CODENAME)",
-         "Created-By: Packages"],
-        check=True, text=True, capture_output=True).stdout.splitlines()
-    for target in targets:
-        site, release, component = target.split("|")[:3]
-        if release in (name, "stable") and component == "main":
-            key = "/usr/share/keyrings/debian-archive-keyring.gpg"
-            signed = f"[signed-by={key}] " if os.path.exists(key) else ""
-            return f"deb {signed}{site} {suite} main\n"
-    raise paths.Missing(f"apt knows no mirror of {name} main; add one")
-
-
-def _download(say) -> Path:
-    name, suite = _suite()
-    top = paths.cache() / "kernel"
-    top.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=top, prefix="apt-") as folder:
-        work = Path(folder)
-        (work / "lists/partial").mkdir(parents=True)
-        (work / "archives/partial").mkdir(parents=True)
-        (work / "status").touch()
-        (work / "sources.list").write_text(_source_line(name, suite))
-        options = []
-        for option in (f"Dir::Etc::SourceList={work}/sources.list",
-                       "Dir::Etc::SourceParts=/dev/null",
-                       f"Dir::State::Lists={work}/lists",
-                       f"Dir::State::status={work}/status",
-                       f"Dir::Cache={work}", "APT::Sandbox::User=root"):
-            options += ["-o", option]
-
-        def apt(tool, *args):
-            done = subprocess.run([tool, *options, *args], text=True,
-                                  cwd=work, capture_output=True)
-            if done.returncode != 0:
-                raise paths.Missing(f"{tool} {' '.join(args)}: "
-                                    + done.stderr.strip())
-            return done.stdout
-
-        say(f"fetching Debian's kernel from {suite}")
-        apt("apt-get", "-q", "update")
-        depends = apt("apt-cache", "depends", "linux-image-amd64")
-        found = re.search(rf"Depends: (linux-image-{re.escape(SERIES)}\S+)",
-                          depends)
-        if not found:
-            raise paths.Missing(f"{suite} has no linux-image of {SERIES}")
-        apt("apt-get", "-q", "download", found.group(1))
-        package = next(work.glob("*.deb"))
-        target = top / "_".join(package.name.split("_")[:2])
-        say(f"unpacking {package.name}")
-        unpacked = work / "unpacked"
-        subprocess.run(["dpkg-deb", "-x", package, unpacked], check=True)
-        shutil.rmtree(target, ignore_errors=True)
-        unpacked.chmod(0o755)
-        unpacked.rename(target)
-    return target
-
-
-def debian(say=lambda text: None) -> Kernel:
-    """Debian's kernel: PVIOMMU_KERNEL, else cached, else downloaded.  SAY
-    is told, in a line, of each long step."""
+def debian() -> Kernel:
+    """Debian's kernel: the folder that PVIOMMU_KERNEL names, or that
+    scripts/fetch-kernel keeps in the cache."""
     given = os.environ.get("PVIOMMU_KERNEL")
-    if given:
-        return Kernel(Path(given))
-    found = sorted((paths.cache() / "kernel").glob(
-        f"linux-image-{SERIES}*"), key=lambda path: path.stat().st_mtime)
-    return Kernel(found[-1] if found else _download(say))
+    if not given:
+        done = subprocess.run([paths.ROOT / "scripts/fetch-kernel"],
+                              text=True, stdout=subprocess.PIPE, check=False)
+        given = done.stdout.strip()
+        if done.returncode != 0 or not given:
+            raise paths.Missing("no kernel for the guests; "
+                                "see scripts/fetch-kernel")
+    return Kernel(Path(given))
