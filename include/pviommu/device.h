@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The types that pviommu.so brings into QEMU
+ * pviommu: the types that QEMU sees
+ *
+ * "pviommu-device" is the virtio device; "pviommu-pci" is a PCI function
+ * that holds one.  docs/specs/pviommu.md has what the guest sees,
+ * docs/system/pviommu.md the properties and the counters.
  */
 #ifndef PVIOMMU_DEVICE_H
 #define PVIOMMU_DEVICE_H
 
+#define TYPE_PVIOMMU_DEVICE "pviommu-device"
+#define TYPE_PVIOMMU_PCI "pviommu-pci"
+
 /**
- * pviommu_register_types() - register every type of this library
+ * pviommu_register_types - register every type of the library with QOM
  *
- * Called once, from the main thread under the big lock, before the machine
- * and any -device exists, and only after the running QEMU was found to be the
- * one that this library was built for.
+ * Called once, from qemu_plugin_install(), before the machine exists.
  */
 void pviommu_register_types(void);
 

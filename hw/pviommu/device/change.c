@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: a change of core's state, carried to the host
+ *
+ * Core has changed already.  Here the host follows, without the device's
+ * lock; a refusal takes back what was done on the host and then in core.
+ */
+#include "qemu/osdep.h"
+
+#include "internal.h"
+
+static PviommuSpace *space_of(const PviommuGroup *group)
+{
+    return pviommu_group_opaque(group);
+}
+
+static bool served(const PviommuGroup *group)
+{
+    return !pviommu_group_fenced(group) &&
+           !pviommu_host_idle(&space_of(group)->host);
+}
+
+/**
+ * pviommu_change_finish - commit a change that is no concern of the host
+ * @s: the device
+ * @change: the change
+ */
+void pviommu_change_finish(PviommuDevice *s, PviommuChange *change)
+{
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_change_commit(s->iommu, change);
+    g_rw_lock_writer_unlock(&s->lock);
+}
+
+static void undo(PviommuDevice *s, PviommuChange *change)
+{
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_change_undo(s->iommu, change);
+    g_rw_lock_writer_unlock(&s->lock);
+}
+
+/* Nothing is known of what the host holds for @group: let it hold nothing */
+static void lose(PviommuDevice *s, PviommuGroup *group)
+{
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_group_set_fenced(group, true);
+    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_space_force(space_of(group));
+}
+
+static int apply_map(PviommuDevice *s, PviommuChange *change)
+{
+    const PviommuMapping *m = &change->mapping;
+    PviommuGroup *group = NULL, *bad = NULL;
+    int ret = 0;
+
+    while (!ret &&
+           (group = pviommu_domain_next_group(change->domain, group))) {
+        if (served(group)) {
+            ret = pviommu_host_map(&space_of(group)->host, m);
+            bad = group;
+        }
+    }
+    if (!ret) {
+        return 0;
+    }
+
+    pviommu_space_refused(space_of(bad), "a mapping", -ret, NULL);
+    /* The guest may not look at the status (Linux does not): say it here */
+    pviommu_events_add(space_of(bad), m->first,
+                       m->flags & (PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE),
+                       PVIOMMU_FAULT_R_MAPPING);
+    group = NULL;
+    while ((group = pviommu_domain_next_group(change->domain, group)) != bad) {
+        if (served(group) &&
+            pviommu_host_unmap(&space_of(group)->host, m)) {
+            lose(s, group);
+        }
+    }
+    if (ret == PVIOMMU_HOST_LOST) {
+        lose(s, bad);
+    }
+    return ret;
+}
+
+/* Map again what was removed from @group, up to the mapping at @end */
+static void restore(PviommuDevice *s, const PviommuChange *change,
+                    PviommuGroup *group, const PviommuMapping *end)
+{
+    PviommuMappingIter iter = { 0 };
+    PviommuMapping m;
+
+    while (pviommu_change_next_removed(change, &iter, &m)) {
+        if (end && m.first == end->first) {
+            return;
+        }
+        if (pviommu_host_map(&space_of(group)->host, &m)) {
+            lose(s, group);
+            return;
+        }
+    }
+}
+
+static int apply_unmap(PviommuDevice *s, PviommuChange *change)
+{
+    PviommuGroup *group = NULL, *bad = NULL;
+    PviommuMapping m;
+    int ret = 0;
+
+    while (!ret &&
+           (group = pviommu_domain_next_group(change->domain, group))) {
+        PviommuMappingIter iter = { 0 };
+
+        if (!served(group)) {
+            continue;
+        }
+        bad = group;
+        while (!ret && pviommu_change_next_removed(change, &iter, &m)) {
+            ret = pviommu_host_unmap(&space_of(group)->host, &m);
+        }
+    }
+    if (!ret) {
+        return 0;
+    }
+
+    pviommu_space_refused(space_of(bad), "to remove a mapping", -ret, NULL);
+    group = NULL;
+    while ((group = pviommu_domain_next_group(change->domain, group)) != bad) {
+        if (served(group)) {
+            restore(s, change, group, NULL);
+        }
+    }
+    if (ret == PVIOMMU_HOST_LOST) {
+        lose(s, bad);
+    } else {
+        restore(s, change, bad, &m);
+    }
+    return ret;
+}
+
+/**
+ * pviommu_change_apply - carry a change to the host, or take it back
+ * @s: the device
+ * @change: the change; committed or undone afterwards
+ *
+ * Return: 0, or the negative errno of the host; PVIOMMU_HOST_LOST when an
+ * endpoint had to be blocked.
+ */
+int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
+{
+    PviommuGroup *group = change->group;
+    PviommuChangeKind kind = change->kind;
+    int ret = 0;
+
+    switch (kind) {
+    case PVIOMMU_CHANGE_SWITCH:
+        if (!change->to) {
+            pviommu_change_force(s, change);
+            return 0;
+        }
+        ret = pviommu_space_switch(space_of(group));
+        break;
+    case PVIOMMU_CHANGE_MAP:
+        ret = apply_map(s, change);
+        break;
+    case PVIOMMU_CHANGE_UNMAP:
+        ret = apply_unmap(s, change);
+        break;
+    case PVIOMMU_CHANGE_NONE:
+        break;
+    }
+    if (!ret) {
+        pviommu_change_finish(s, change);
+        return 0;
+    }
+    undo(s, change);
+    if (kind == PVIOMMU_CHANGE_SWITCH) {
+        pviommu_space_force(space_of(group));
+        if (pviommu_group_fenced(group)) {
+            ret = PVIOMMU_HOST_LOST;
+        }
+    }
+    return ret;
+}
+
+/**
+ * pviommu_change_force - carry a change to the host that it cannot refuse
+ * @s: the device
+ * @change: of kind SWITCH or NONE; committed afterwards
+ *
+ * What the host refuses leaves the group blocked.
+ */
+void pviommu_change_force(PviommuDevice *s, PviommuChange *change)
+{
+    PviommuGroup *group =
+        change->kind == PVIOMMU_CHANGE_SWITCH ? change->group : NULL;
+
+    if (group) {
+        pviommu_space_force(space_of(group));
+    }
+    pviommu_change_finish(s, change);
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: PCI functions behind the IOMMU
+ *
+ * A function is an endpoint from its realize to its unrealize.  Its number
+ * is its bus, device and function as the guest programmed them last, so it
+ * is asked for anew whenever a request names an endpoint.
+ *
+ * Behind a bridge that makes requests in its own name, functions share the
+ * address space of that name (the alias).  The guest attaches both numbers;
+ * only the alias moves the address space, the other is a name.
+ */
+#include "qemu/osdep.h"
+
+#include "exec/address-spaces.h"
+#include "hw/pci/pci_bus.h"
+#include "hw/pci/pci_device.h"
+#include "qapi/error.h"
+#include "internal.h"
+
+static PviommuSpace *space_by_as(PviommuDevice *s, const AddressSpace *as)
+{
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        if (&space->as == as) {
+            return space;
+        }
+    }
+    return NULL;
+}
+
+static PviommuPciEndpoint *first_of(const PviommuSpace *space,
+                                    const PCIDevice *except)
+{
+    const GPtrArray *list = space->device->endpoints;
+
+    for (unsigned i = 0; i < list->len; i++) {
+        PviommuPciEndpoint *e = g_ptr_array_index(list, i);
+
+        if (e->space == space && e->pdev != except) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+static bool is_aliased(const PCIDevice *pdev)
+{
+    return pdev->requester_id_cache.dev != pdev ||
+           pdev->requester_id_cache.type != PCI_REQ_ID_BDF;
+}
+
+static bool is_vfio(const PCIDevice *pdev)
+{
+    return pdev && object_dynamic_cast(OBJECT(pdev), "vfio-pci");
+}
+
+/* The function at an address, also while it is still being realized */
+static PCIDevice *device_at(PCIBus *bus, int devfn)
+{
+    BusChild *child;
+
+    if (bus->devices[devfn]) {
+        return bus->devices[devfn];
+    }
+    QTAILQ_FOREACH(child, &BUS(bus)->children, sibling) {
+        PCIDevice *pdev = PCI_DEVICE(child->child);
+
+        if (pdev->devfn == devfn && !DEVICE(pdev)->realized) {
+            return pdev;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * VFIO wants all functions of one IOMMU group of the host in one address
+ * space.  Returns the number of the group of @pdev when it has more than one
+ * member, else -1.
+ */
+static int host_group_of(PCIDevice *pdev)
+{
+    g_autofree char *path = NULL, *link = NULL, *members = NULL;
+    g_autofree char *sysfsdev = NULL, *host = NULL;
+    GDir *dir;
+    int count = 0;
+
+    if (!is_vfio(pdev) || is_aliased(pdev)) {
+        return -1;
+    }
+    sysfsdev = object_property_get_str(OBJECT(pdev), "sysfsdev", NULL);
+    host = object_property_get_str(OBJECT(pdev), "host", NULL);
+    if (sysfsdev && *sysfsdev) {
+        path = g_build_filename(sysfsdev, "iommu_group", NULL);
+    } else {
+        path = g_build_filename("/sys/bus/pci/devices", host ?: "",
+                                "iommu_group", NULL);
+    }
+    link = g_file_read_link(path, NULL);
+    members = g_build_filename(path, "devices", NULL);
+    dir = link ? g_dir_open(members, 0, NULL) : NULL;
+    if (!dir) {
+        return -1;
+    }
+    while (g_dir_read_name(dir)) {
+        count++;
+    }
+    g_dir_close(dir);
+    return count > 1 ? atoi(strrchr(link, '/') + 1) : -1;
+}
+
+static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
+{
+    PviommuDevice *s = opaque;
+    PCIDevice *pdev = device_at(bus, devfn);
+    PviommuSpace *space = NULL;
+    int host_group;
+
+    if (pdev == s->own) {
+        return &address_space_memory;
+    }
+    host_group = host_group_of(pdev);
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        PviommuSpace *old = g_ptr_array_index(s->spaces, i);
+
+        if (host_group >= 0 ? old->host_group == host_group
+                            : old->host_group < 0 && old->bus == bus &&
+                              old->devfn == devfn) {
+            space = old;
+            break;
+        }
+    }
+    if (!space) {
+        space = pviommu_space_new(s, bus, devfn, host_group);
+    } else if (space->parked) {
+        space->parked = false;
+        pviommu_space_force(space);
+    }
+    if (is_vfio(pdev) && !space->passthrough) {
+        space->passthrough = true;
+        pviommu_host_info_check_memlock(s);
+    }
+    return &space->as;
+}
+
+static bool set_iommu_device(PCIBus *bus, void *opaque, int devfn,
+                             HostIOMMUDevice *hiod, Error **errp)
+{
+    PviommuDevice *s = opaque;
+    PCIDevice *pdev = device_at(bus, devfn);
+    PviommuSpace *space =
+        space_by_as(s, pci_device_iommu_address_space(pdev));
+
+    return !space || pviommu_host_info_add(s, space, hiod, errp);
+}
+
+static void unset_iommu_device(PCIBus *bus, void *opaque, int devfn)
+{
+    PviommuDevice *s = opaque;
+    PCIDevice *pdev = device_at(bus, devfn);
+    PviommuSpace *space =
+        pdev ? space_by_as(s, pci_device_iommu_address_space(pdev)) : NULL;
+
+    if (space && !first_of(space, pdev)) {
+        pviommu_regions_free(g_steal_pointer(&space->regions));
+        pviommu_space_regions_changed(space);
+    }
+}
+
+const PCIIOMMUOps pviommu_pci_iommu_ops = {
+    .get_address_space = get_address_space,
+    .set_iommu_device = set_iommu_device,
+    .unset_iommu_device = unset_iommu_device,
+};
+
+static void add(PviommuDevice *s, PCIDevice *pdev, PviommuSpace *space,
+                PviommuGroup *name, bool requester)
+{
+    PviommuPciEndpoint *e = g_new0(PviommuPciEndpoint, 1);
+
+    e->pdev = pdev;
+    e->space = space;
+    e->name = name;
+    e->requester = requester;
+    g_rw_lock_writer_lock(&s->lock);
+    e->endpoint = pviommu_endpoint_new(name ?: space->group);
+    g_rw_lock_writer_unlock(&s->lock);
+    g_ptr_array_add(s->endpoints, e);
+    g_hash_table_insert(s->numbers, e->endpoint, e);
+}
+
+static bool has_alias(const PviommuSpace *space)
+{
+    const GPtrArray *list = space->device->endpoints;
+
+    for (unsigned i = 0; i < list->len; i++) {
+        const PviommuPciEndpoint *e = g_ptr_array_index(list, i);
+
+        if (e->space == space && e->requester) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void realized(DeviceListener *listener, DeviceState *dev)
+{
+    PviommuDevice *s = container_of(listener, PviommuDevice, listener);
+    PCIDevice *pdev =
+        (PCIDevice *)object_dynamic_cast(OBJECT(dev), TYPE_PCI_DEVICE);
+    PviommuSpace *space;
+    PviommuGroup *name;
+
+    if (!pdev || pdev == s->own) {
+        return;
+    }
+    space = space_by_as(s, pci_device_iommu_address_space(pdev));
+    if (!space) {
+        return;         /* behind another IOMMU, or behind none */
+    }
+    if (!is_aliased(pdev)) {
+        add(s, pdev, space, NULL, false);
+        return;
+    }
+    if (!has_alias(space)) {
+        add(s, pdev, space, NULL, true);
+    }
+    g_rw_lock_writer_lock(&s->lock);
+    name = pviommu_group_new(s->iommu, NULL);
+    g_rw_lock_writer_unlock(&s->lock);
+    add(s, pdev, space, name, false);
+    pviommu_space_regions_changed(space);
+}
+
+/* Another function that makes its requests in the same name */
+static PCIDevice *other_aliased(const PviommuPciEndpoint *alias)
+{
+    const GPtrArray *list = alias->space->device->endpoints;
+
+    for (unsigned i = 0; i < list->len; i++) {
+        const PviommuPciEndpoint *e = g_ptr_array_index(list, i);
+
+        if (e->space == alias->space && e->name && e->pdev != alias->pdev) {
+            return e->pdev;
+        }
+    }
+    return NULL;
+}
+
+static void drop(PviommuDevice *s, PviommuPciEndpoint *e)
+{
+    PviommuSpace *space = e->space;
+    PviommuChange change = { 0 };
+
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_endpoint_detach(e->endpoint, &change);
+    g_rw_lock_writer_unlock(&s->lock);
+
+    g_ptr_array_remove(s->endpoints, e);
+    g_hash_table_remove(s->numbers, e->endpoint);
+    if (first_of(space, NULL)) {
+        pviommu_change_force(s, &change);
+    } else {
+        /* Nobody is left to serve: do not map RAM for a device that leaves */
+        pviommu_space_park(space);
+        pviommu_change_finish(s, &change);
+    }
+
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_endpoint_free(e->endpoint);
+    pviommu_group_free(e->name);
+    g_rw_lock_writer_unlock(&s->lock);
+    g_free(e);
+}
+
+static void unrealized(DeviceListener *listener, DeviceState *dev)
+{
+    PviommuDevice *s = container_of(listener, PviommuDevice, listener);
+
+    for (int i = s->endpoints->len - 1; i >= 0; i--) {
+        PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        PCIDevice *other;
+
+        if (DEVICE(e->pdev) != dev) {
+            continue;
+        }
+        other = e->requester ? other_aliased(e) : NULL;
+        if (other) {
+            e->pdev = other;
+        } else {
+            drop(s, e);
+        }
+    }
+}
+
+void pviommu_endpoints_start(PviommuDevice *s)
+{
+    s->listener.realize = realized;
+    s->listener.unrealize = unrealized;
+    device_listener_register(&s->listener);
+}
+
+void pviommu_endpoints_stop(PviommuDevice *s)
+{
+    device_listener_unregister(&s->listener);
+    while (s->endpoints->len) {
+        drop(s, g_ptr_array_index(s->endpoints, s->endpoints->len - 1));
+    }
+}
+
+static uint64_t number(const PviommuPciEndpoint *e)
+{
+    return e->requester ? pci_requester_id(e->pdev) : pci_get_bdf(e->pdev);
+}
+
+static uint64_t number_of(const PviommuEndpoint *endpoint, void *opaque)
+{
+    PviommuDevice *s = opaque;
+
+    return number(g_hash_table_lookup(s->numbers, endpoint));
+}
+
+void pviommu_endpoints_renumber(PviommuDevice *s)
+{
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_iommu_renumber(s->iommu, number_of, s);
+    g_rw_lock_writer_unlock(&s->lock);
+}
+
+/* The number that requests of the space bear now */
+uint32_t pviommu_space_endpoint_id(const PviommuSpace *space)
+{
+    const PviommuPciEndpoint *e = first_of(space, NULL);
+
+    return e ? pci_requester_id(e->pdev) : 0;
+}
+
+/* What to call the space before a person; owned by the caller */
+char *pviommu_space_name(PviommuSpace *space)
+{
+    g_autofree char *vfio = pviommu_host_device_name(&space->host);
+    PviommuPciEndpoint *e = first_of(space, NULL);
+    uint32_t id = pviommu_space_endpoint_id(space);
+
+    return g_strdup_printf("endpoint 0x%x%s%s%s%s%s", id, e ? " (" : "",
+                           e ? object_get_typename(OBJECT(e->pdev)) : "",
+                           vfio ? " " : "", vfio ?: "", e ? ")" : "");
+}
+
+static void find_vfio(PCIBus *bus, PCIDevice *pdev, void *opaque)
+{
+    PCIDevice **found = opaque;
+
+    if (!*found && is_vfio(pdev)) {
+        *found = pdev;
+    }
+}
+
+static void find_vfio_under(PCIBus *bus, void *opaque)
+{
+    pci_for_each_device_under_bus(bus, find_vfio, opaque);
+}
+
+/* A vfio-pci device asks for its address space once, when it is realized */
+bool pviommu_endpoints_check_order(PviommuDevice *s, Error **errp)
+{
+    PCIDevice *found = NULL;
+
+    pci_for_each_bus(s->primary_bus, find_vfio_under, &found);
+    if (found) {
+        const char *id = DEVICE(found)->id;
+
+        error_setg(errp, "vfio-pci device %s at %02x.%x was created before "
+                   "the IOMMU and would escape it", id ?: "without id",
+                   PCI_SLOT(found->devfn), PCI_FUNC(found->devfn));
+        error_append_hint(errp, "Put -device pviommu-pci before every "
+                          "-device vfio-pci on the command line.\n");
+        return false;
+    }
+    return true;
+}

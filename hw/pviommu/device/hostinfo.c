@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: granule, width and reserved regions, agreed with the hosts
+ *
+ * What the guest reads in the configuration is settled when the machine is
+ * ready; a device that comes later must take it as it is.
+ */
+#include "qemu/osdep.h"
+
+#include <sys/resource.h>
+
+#include "hw/boards.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/units.h"
+#include "system/host_iommu_device.h"
+#include "internal.h"
+
+static const struct {
+    const char *word;
+    uint64_t size;
+} granules[] = {
+    { "1", 1 },
+    { "4k", 4 * KiB },
+    { "8k", 8 * KiB },
+    { "16k", 16 * KiB },
+    { "64k", 64 * KiB },
+};
+
+static bool granule_is_host(const PviommuDevice *s)
+{
+    return !s->granule || !strcmp(s->granule, "host");
+}
+
+static uint64_t last_of_bits(unsigned bits)
+{
+    return bits == 64 ? UINT64_MAX : (1ULL << bits) - 1;
+}
+
+static void set_config(PviommuDevice *s)
+{
+    PviommuConfig config = *pviommu_iommu_config(s->iommu);
+    uint64_t granule = s->granule_size;
+    const uint64_t hints[] = { 2 * MiB, 1 * GiB };
+
+    config.page_size_mask = granule;
+    for (unsigned i = 0; i < ARRAY_SIZE(hints); i++) {
+        if (hints[i] > granule) {
+            config.page_size_mask |= hints[i];
+        }
+    }
+    config.input_last = last_of_bits(s->aw_bits ?: s->host_bits);
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_iommu_set_config(s->iommu, &config);
+    g_rw_lock_writer_unlock(&s->lock);
+}
+
+/* Check the properties, and offer what they say until hosts are known */
+bool pviommu_host_info_check(PviommuDevice *s, Error **errp)
+{
+    size_t msi = 0;
+
+    if (granule_is_host(s)) {
+        s->granule_size = qemu_real_host_page_size();
+    } else {
+        for (unsigned i = 0; i < ARRAY_SIZE(granules); i++) {
+            if (!strcmp(s->granule, granules[i].word)) {
+                s->granule_size = granules[i].size;
+            }
+        }
+    }
+    if (!s->granule_size) {
+        error_setg(errp, "granule '%s' is not known", s->granule);
+        error_append_hint(errp, "It is one of host, 4k, 8k, 16k, 64k, or 1 "
+                          "for single bytes.\n");
+        return false;
+    }
+    if (s->aw_bits && (s->aw_bits < 32 || s->aw_bits > 64)) {
+        error_setg(errp, "aw-bits %u is out of range", s->aw_bits);
+        error_append_hint(errp, "It is auto, or 32 to 64.\n");
+        return false;
+    }
+    if (!s->max_domains || !s->max_mappings) {
+        error_setg(errp, "max-%s must be at least 1",
+                   s->max_domains ? "mappings" : "domains");
+        return false;
+    }
+    for (unsigned i = 0; i < s->nr_regions; i++) {
+        if (s->regions[i].type > PVIOMMU_REGION_MSI) {
+            error_setg(errp, "reserved region %u has the unknown type %u", i,
+                       s->regions[i].type);
+            error_append_hint(errp, "Types are 0 (reserved) and 1 (MSI).\n");
+            return false;
+        }
+        msi += s->regions[i].type == PVIOMMU_REGION_MSI;
+    }
+    if (msi > 1) {
+        error_setg(errp, "an endpoint has at most one MSI region, but "
+                   "reserved-regions has %zu", msi);
+        return false;
+    }
+    s->host_bits = 64;
+    set_config(s);
+    return true;
+}
+
+static bool add_page_sizes(PviommuDevice *s, HostIOMMUDevice *hiod,
+                           Error **errp)
+{
+    HostIOMMUDeviceClass *hiodc = HOST_IOMMU_DEVICE_GET_CLASS(hiod);
+    uint64_t mask, least;
+
+    if (!hiodc->get_page_size_mask) {
+        return true;
+    }
+    mask = hiodc->get_page_size_mask(hiod);
+    least = mask & -mask;
+    if (least <= s->granule_size) {
+        return true;
+    }
+    if (s->frozen || !granule_is_host(s)) {
+        error_setg(errp, "%s: the host's IOMMU has page sizes 0x%" PRIx64
+                   ", but pviommu offers the guest a granule of 0x%" PRIx64
+                   "%s", hiod->name, mask, s->granule_size,
+                   s->frozen ? " since the machine started" : "");
+        error_append_hint(errp, "Start with a granule of at least 0x%" PRIx64
+                          ", or with granule=host and the device present.\n",
+                          least);
+        return false;
+    }
+    s->granule_size = least;
+    return true;
+}
+
+static bool add_ranges(PviommuDevice *s, PviommuSpace *space,
+                       HostIOMMUDevice *hiod, Error **errp)
+{
+    HostIOMMUDeviceClass *hiodc = HOST_IOMMU_DEVICE_GET_CLASS(hiod);
+    uint64_t input_last = pviommu_iommu_config(s->iommu)->input_last;
+    PviommuRegions *regions;
+    GList *ranges, *holes = NULL;
+    Range *lowest, *highest;
+    bool ok = true;
+
+    ranges = hiodc->get_iova_ranges ? hiodc->get_iova_ranges(hiod) : NULL;
+    if (!ranges) {
+        return true;    /* an old kernel that does not tell */
+    }
+    lowest = ranges->data;
+    highest = g_list_last(ranges)->data;
+    if (range_lob(lowest) > input_last) {
+        error_setg(errp, "%s: the host's IOMMU takes addresses from 0x%"
+                   PRIx64 " to 0x%" PRIx64 " only, but pviommu offers the "
+                   "guest those up to 0x%" PRIx64, hiod->name,
+                   range_lob(lowest), range_upb(highest), input_last);
+        error_append_hint(errp, "Start with a larger aw-bits.\n");
+        ok = false;
+    } else {
+        range_inverse_array(ranges, &holes, 0, UINT64_MAX);
+        regions = space->regions ?: pviommu_regions_new();
+        for (GList *l = holes; l; l = l->next) {
+            pviommu_regions_add(regions, &(PviommuRegion) {
+                .first = range_lob(l->data),
+                .last = range_upb(l->data),
+                .type = PVIOMMU_REGION_RESERVED,
+            });
+        }
+        space->regions = regions;
+        if (!s->frozen && range_upb(highest) != UINT64_MAX) {
+            unsigned bits = 63 - clz64(range_upb(highest) + 1);
+
+            s->host_bits = MAX(32, MIN(s->host_bits, bits));
+        }
+        pviommu_space_regions_changed(space);
+    }
+    g_list_free_full(holes, g_free);
+    g_list_free_full(ranges, g_free);
+    return ok;
+}
+
+/* A passed-through device tells what its host can do; false refuses it */
+bool pviommu_host_info_add(PviommuDevice *s, PviommuSpace *space,
+                           HostIOMMUDevice *hiod, Error **errp)
+{
+    return add_page_sizes(s, hiod, errp) &&
+           add_ranges(s, space, hiod, errp);
+}
+
+/* The machine is ready: from now on the guest may have read it */
+void pviommu_host_info_freeze(PviommuDevice *s)
+{
+    set_config(s);
+    s->frozen = true;
+}
+
+/* CAP_IPC_LOCK lifts the limit of locked memory */
+static bool may_lock_all(void)
+{
+    g_autofree char *status = NULL;
+    const char *line;
+
+    if (!g_file_get_contents("/proc/self/status", &status, NULL, NULL)) {
+        return false;
+    }
+    line = strstr(status, "\nCapEff:");
+    return line && strtoull(line + strlen("\nCapEff:"), NULL, 16) & (1 << 14);
+}
+
+/* Say before VFIO fails how much locked memory its devices need */
+void pviommu_host_info_check_memlock(PviommuDevice *s)
+{
+    uint64_t ram = current_machine->ram_size, need = 0;
+    struct rlimit limit;
+
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        need += space->passthrough ? ram : 0;
+    }
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) ||
+        limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= need ||
+        may_lock_all()) {
+        return;
+    }
+    warn_report("pviommu: the limit of locked memory is %" PRIu64 " KiB; the "
+                "passed-through devices so far need %" PRIu64 " KiB%s. Raise "
+                "it (ulimit -l, or libvirt's hard_limit)",
+                (uint64_t)limit.rlim_cur / KiB, need / KiB,
+                pviommu_iommu_config(s->iommu)->bypass
+                ? " to start in bypass"
+                : " if the guest maps all of its memory");
+}

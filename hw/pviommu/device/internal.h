@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: what the files of the QEMU side share
+ *
+ * Lock order: the big lock, then PviommuDevice.lock, then events.lock.
+ * State of the core changes under both of the first two, so that a holder of
+ * either may read it.  The host is called with the big lock alone.
+ */
+#ifndef PVIOMMU_DEVICE_INTERNAL_H
+#define PVIOMMU_DEVICE_INTERNAL_H
+
+#include "exec/memory.h"
+#include "hw/pci/pci.h"
+#include "hw/qdev-core.h"
+#include "hw/virtio/virtio.h"
+#include "qemu/rcu.h"
+#include "qemu/reserved-region.h"
+#include "qemu/thread.h"
+#include "qom/object.h"
+
+#include "pviommu/device.h"
+#include "pviommu/host.h"
+#include "pviommu/iommu.h"
+#include "pviommu/request.h"
+
+OBJECT_DECLARE_SIMPLE_TYPE(PviommuDevice, PVIOMMU_DEVICE)
+
+#define TYPE_PVIOMMU_MEMORY_REGION "pviommu-memory-region"
+
+/* Guest mistakes outside of requests, counted beside enum PviommuMistake */
+typedef enum PviommuDeviceMistake {
+    PVIOMMU_MISTAKE_CONFIG_WRITE = PVIOMMU_MISTAKE__MAX,
+    PVIOMMU_MISTAKE_EVENT_BUFFER,
+    PVIOMMU_MISTAKE_HUGE_BUFFER,
+    PVIOMMU_MISTAKE__ALL,
+} PviommuDeviceMistake;
+
+/**
+ * struct PviommuCounters - what happened since the machine started
+ * @requests: by type; 0 counts the unknown ones
+ * @statuses: by type and status
+ * @mistakes: by PviommuMistake, then PviommuDeviceMistake
+ * @host_refusals: mappings and switches that the host refused
+ * @faults_reported: events that reached the guest
+ * @faults_dropped: events for which there was no room
+ */
+typedef struct PviommuCounters {
+    uint64_t requests[PVIOMMU_T_PROBE + 1];
+    uint64_t statuses[PVIOMMU_T_PROBE + 1][PVIOMMU_S__MAX];
+    uint64_t mistakes[PVIOMMU_MISTAKE__ALL];
+    uint64_t host_refusals;
+    uint64_t faults_reported;
+    uint64_t faults_dropped;
+} PviommuCounters;
+
+/**
+ * struct PviommuSpace - the address space of one group
+ * @device: the IOMMU
+ * @group: its group in core
+ * @bus: with @devfn, whose requests arrive here; only compared, never read
+ * @devfn: see @bus
+ * @host_group: number of the host's IOMMU group whose functions share the
+ *              space, or -1
+ * @root: holds @bypass and @iommu, of which one at most is enabled
+ * @bypass: alias of system memory
+ * @iommu: where core translates
+ * @as: the address space
+ * @host: the same, as the host layer sees it
+ * @shows: which of the two is enabled, and what the host was given
+ * @parked: its last device has left; it shows nothing until the next comes
+ * @passthrough: a VFIO device asked for the space
+ * @told: errnos of the host that the operator was told of
+ * @regions: reserved regions of the host, before those of the machine
+ * @rcu: frees it
+ */
+typedef struct PviommuSpace {
+    struct rcu_head rcu;
+    PviommuDevice *device;
+    PviommuGroup *group;
+    PCIBus *bus;
+    int devfn;
+    int host_group;
+    MemoryRegion root;
+    MemoryRegion bypass;
+    IOMMUMemoryRegion iommu;
+    AddressSpace as;
+    PviommuHost host;
+    PviommuState shows;
+    bool parked;
+    bool passthrough;
+    uint64_t told;
+    PviommuRegions *regions;
+} PviommuSpace;
+
+/**
+ * struct PviommuPciEndpoint - a number that the guest may attach
+ * @pdev: the PCI function that it comes from
+ * @space: where the function's requests arrive
+ * @name: the group of a number that is no more than a name for a function
+ *        whose requests bear another; NULL else
+ * @requester: the number is that other, shared by the functions of @space
+ * @endpoint: the endpoint in core
+ */
+typedef struct PviommuPciEndpoint {
+    PCIDevice *pdev;
+    PviommuSpace *space;
+    PviommuGroup *name;
+    bool requester;
+    PviommuEndpoint *endpoint;
+} PviommuPciEndpoint;
+
+/**
+ * struct PviommuFault - a fault on its way to the guest
+ * @space: whose access
+ * @address: IOVA
+ * @access: PVIOMMU_FAULT_F_READ or _WRITE
+ * @reason: PVIOMMU_FAULT_R_*
+ */
+typedef struct PviommuFault {
+    PviommuSpace *space;
+    uint64_t address;
+    uint32_t access;
+    uint8_t reason;
+} PviommuFault;
+
+#define PVIOMMU_FAULTS_PENDING 64
+
+/**
+ * struct PviommuEvents - faults between translate() and the guest
+ * @lock: protects @pending, @count and @dropped; taken in any thread
+ * @pending: oldest first
+ * @count: how many
+ * @dropped: faults lost for want of room here
+ * @bh: delivers them under the big lock
+ */
+typedef struct PviommuEvents {
+    QemuMutex lock;
+    PviommuFault pending[PVIOMMU_FAULTS_PENDING];
+    unsigned count;
+    uint64_t dropped;
+    QEMUBH *bh;
+} PviommuEvents;
+
+/**
+ * struct PviommuDevice - the virtio device
+ * @parent_obj: the base
+ * @requestq: queue 0
+ * @eventq: queue 1
+ * @iommu: the core; see the lock order above
+ * @lock: readers translate, the writer changes @iommu
+ * @more: goes on with requests after a full batch
+ * @spaces: PviommuSpace *, owned, for the life of the device
+ * @endpoints: PviommuPciEndpoint *, owned
+ * @numbers: core's endpoint to its PviommuPciEndpoint
+ * @listener: tells of devices that come and go
+ * @ready: freezes what the guest will read
+ * @frozen: the machine runs; granule and ranges are fixed
+ * @system_reset: a reset of the machine is under way
+ * @granule_size: the granule, a power of two
+ * @host_bits: what aw-bits=auto is narrowed to
+ * @counters: for qom-get
+ * @said: mistakes that were logged, a bit each
+ * @log: requests-log
+ * @blocker: why the VM cannot migrate
+ * @primary_bus: root bus whose devices are behind the IOMMU
+ * @own: the PCI function that holds the device
+ * @boot_bypass: property boot-bypass
+ * @granule: property granule
+ * @aw_bits: property aw-bits; 0 for auto
+ * @max_domains: property max-domains
+ * @max_mappings: property max-mappings
+ * @log_path: property requests-log
+ * @nr_regions: length of @regions
+ * @regions: property reserved-regions
+ */
+struct PviommuDevice {
+    VirtIODevice parent_obj;
+
+    VirtQueue *requestq;
+    VirtQueue *eventq;
+    PviommuIommu *iommu;
+    GRWLock lock;
+    QEMUBH *more;
+    GPtrArray *spaces;
+    GPtrArray *endpoints;
+    GHashTable *numbers;
+    DeviceListener listener;
+    Notifier ready;
+    bool frozen;
+    bool system_reset;
+    uint64_t granule_size;
+    uint8_t host_bits;
+    PviommuEvents events;
+    PviommuCounters counters;
+    uint64_t said;
+    FILE *log;
+    Error *blocker;
+
+    PCIBus *primary_bus;
+    PCIDevice *own;
+    bool boot_bypass;
+    char *granule;
+    uint8_t aw_bits;
+    uint32_t max_domains;
+    uint64_t max_mappings;
+    char *log_path;
+    uint32_t nr_regions;
+    ReservedRegion *regions;
+};
+
+/* virtio.c: config, reset */
+const char *pviommu_device_mistake_name(unsigned mistake);
+void pviommu_device_mistake(PviommuDevice *s, unsigned mistake,
+                            const char *detail);
+
+/* requests.c: the request queue */
+void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq);
+void pviommu_requests_more(void *opaque);
+
+/* change.c: from core to host, and back when the host refuses */
+int pviommu_change_apply(PviommuDevice *s, PviommuChange *change);
+void pviommu_change_force(PviommuDevice *s, PviommuChange *change);
+void pviommu_change_finish(PviommuDevice *s, PviommuChange *change);
+
+/* space.c: address spaces */
+PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
+                                int host_group);
+void pviommu_space_free(PviommuSpace *space);
+void pviommu_space_init_type(void);
+int pviommu_space_switch(PviommuSpace *space);
+void pviommu_space_force(PviommuSpace *space);
+void pviommu_space_park(PviommuSpace *space);
+void pviommu_space_regions_changed(PviommuSpace *space);
+void pviommu_space_refused(PviommuSpace *space, const char *what, int err,
+                           Error *detail);
+
+/* endpoints.c: PCI functions behind the IOMMU */
+extern const PCIIOMMUOps pviommu_pci_iommu_ops;
+void pviommu_endpoints_start(PviommuDevice *s);
+void pviommu_endpoints_stop(PviommuDevice *s);
+void pviommu_endpoints_renumber(PviommuDevice *s);
+uint32_t pviommu_space_endpoint_id(const PviommuSpace *space);
+char *pviommu_space_name(PviommuSpace *space);
+bool pviommu_endpoints_check_order(PviommuDevice *s, Error **errp);
+
+/* hostinfo.c: what hosts can do, agreed before the guest looks */
+bool pviommu_host_info_check(PviommuDevice *s, Error **errp);
+bool pviommu_host_info_add(PviommuDevice *s, PviommuSpace *space,
+                           HostIOMMUDevice *hiod, Error **errp);
+void pviommu_host_info_freeze(PviommuDevice *s);
+void pviommu_host_info_check_memlock(PviommuDevice *s);
+
+/* events.c: faults */
+void pviommu_events_init(PviommuDevice *s);
+void pviommu_events_cleanup(PviommuDevice *s);
+void pviommu_events_add(PviommuSpace *space, uint64_t address,
+                        uint32_t access, uint8_t reason);
+void pviommu_events_drop_all(PviommuDevice *s);
+
+/* viot.c: ACPI table */
+void pviommu_viot_publish(PviommuDevice *s);
+
+/* introspect.c: qom-get */
+void pviommu_introspect_class_init(ObjectClass *oc);
+
+/* types */
+void pviommu_pci_init_type(void);
+
+#endif /* PVIOMMU_DEVICE_INTERNAL_H */

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: state and counters for qom-get
+ *
+ * The names are documented in docs/system/pviommu.md.
+ */
+#include "qemu/osdep.h"
+
+#include "qobject/qdict.h"
+#include "qobject/qlist.h"
+#include "qobject/qnum.h"
+#include "qobject/qnull.h"
+#include "qapi/visitor.h"
+#include "internal.h"
+
+typedef QObject *Reader(PviommuDevice *s);
+
+static QObject *number(uint64_t value)
+{
+    return QOBJECT(qnum_from_uint(value));
+}
+
+static const char *state_name(PviommuState state)
+{
+    switch (state) {
+    case PVIOMMU_BLOCKED:
+        return "blocked";
+    case PVIOMMU_BYPASS:
+        return "bypass";
+    case PVIOMMU_TRANSLATED:
+        return "translated";
+    }
+    g_assert_not_reached();
+}
+
+typedef struct DomainList {
+    PviommuDevice *device;
+    QList *list;
+} DomainList;
+
+static void add_domain(PviommuDomain *domain, void *opaque)
+{
+    DomainList *domains = opaque;
+    const GPtrArray *endpoints = domains->device->endpoints;
+    const PviommuMappings *set = pviommu_domain_mappings(domain);
+    bool bypass = pviommu_domain_bypass(domain);
+    QDict *entry = qdict_new();
+    QList *members = qlist_new();
+
+    for (unsigned i = 0; i < endpoints->len; i++) {
+        PviommuPciEndpoint *e = g_ptr_array_index(endpoints, i);
+
+        if (pviommu_endpoint_domain(e->endpoint) == domain) {
+            qlist_append_obj(members,
+                             number(pviommu_endpoint_id(e->endpoint)));
+        }
+    }
+    qdict_put_obj(entry, "id", number(pviommu_domain_id(domain)));
+    qdict_put_str(entry, "kind", bypass ? "bypass" : "paging");
+    qdict_put(entry, "endpoints", members);
+    qdict_put_obj(entry, "mappings",
+                  number(bypass ? 0 : pviommu_mappings_count(set)));
+    qdict_put_obj(entry, "mapped-bytes",
+                  number(bypass ? 0 : pviommu_mappings_bytes(set)));
+    qlist_append(domains->list, entry);
+}
+
+static QObject *read_domains(PviommuDevice *s)
+{
+    DomainList domains = { .device = s, .list = qlist_new() };
+
+    pviommu_iommu_foreach_domain(s->iommu, add_domain, &domains);
+    return QOBJECT(domains.list);
+}
+
+static QObject *read_endpoints(PviommuDevice *s)
+{
+    QList *list = qlist_new();
+
+    pviommu_endpoints_renumber(s);
+    for (unsigned i = 0; i < s->endpoints->len; i++) {
+        PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        PviommuDomain *domain = pviommu_endpoint_domain(e->endpoint);
+        g_autofree char *path = object_get_canonical_path(OBJECT(e->pdev));
+        g_autofree char *host = pviommu_host_device_name(&e->space->host);
+        uint64_t id = pviommu_endpoint_id(e->endpoint);
+        QDict *entry = qdict_new();
+
+        if (id == PVIOMMU_NO_ID) {
+            qobject_unref(entry);
+            continue;
+        }
+        qdict_put_obj(entry, "id", number(id));
+        qdict_put_str(entry, "device", path);
+        qdict_put_str(entry, "type", object_get_typename(OBJECT(e->pdev)));
+        qdict_put_str(entry, "state",
+                      state_name(pviommu_group_state(e->space->group)));
+        qdict_put_str(entry, "host-path", pviommu_host_path(&e->space->host));
+        if (host) {
+            qdict_put_str(entry, "host-device", host);
+        }
+        qdict_put_bool(entry, "fenced", pviommu_group_fenced(e->space->group));
+        if (domain) {
+            qdict_put_obj(entry, "domain",
+                          number(pviommu_domain_id(domain)));
+        }
+        qlist_append(list, entry);
+    }
+    return QOBJECT(list);
+}
+
+static QObject *read_mappings(PviommuDevice *s)
+{
+    return number(pviommu_iommu_mapping_count(s->iommu));
+}
+
+static void add_bytes(PviommuDomain *domain, void *opaque)
+{
+    uint64_t *sum = opaque;
+
+    if (!pviommu_domain_bypass(domain)) {
+        *sum += pviommu_mappings_bytes(pviommu_domain_mappings(domain));
+    }
+}
+
+static QObject *read_mapped_bytes(PviommuDevice *s)
+{
+    uint64_t sum = 0;
+
+    pviommu_iommu_foreach_domain(s->iommu, add_bytes, &sum);
+    return number(sum);
+}
+
+static QObject *read_requests(PviommuDevice *s)
+{
+    QDict *dict = qdict_new();
+
+    for (unsigned type = 0; type <= PVIOMMU_T_PROBE; type++) {
+        qdict_put_obj(dict, pviommu_request_type_name(type),
+                      number(s->counters.requests[type]));
+    }
+    return QOBJECT(dict);
+}
+
+/* What was refused, by type and status; only what happened */
+static QObject *read_statuses(PviommuDevice *s)
+{
+    QDict *dict = qdict_new();
+
+    for (unsigned type = 1; type <= PVIOMMU_T_PROBE; type++) {
+        QDict *of_type = qdict_new();
+
+        for (unsigned i = PVIOMMU_S_OK + 1; i < PVIOMMU_S__MAX; i++) {
+            if (s->counters.statuses[type][i]) {
+                qdict_put_obj(of_type, pviommu_status_name(i),
+                              number(s->counters.statuses[type][i]));
+            }
+        }
+        qdict_put(dict, pviommu_request_type_name(type), of_type);
+    }
+    return QOBJECT(dict);
+}
+
+static QObject *read_mistakes(PviommuDevice *s)
+{
+    QDict *dict = qdict_new();
+
+    for (unsigned i = 0; i < PVIOMMU_MISTAKE__ALL; i++) {
+        qdict_put_obj(dict, pviommu_device_mistake_name(i),
+                      number(s->counters.mistakes[i]));
+    }
+    return QOBJECT(dict);
+}
+
+static QObject *read_host_refusals(PviommuDevice *s)
+{
+    return number(s->counters.host_refusals);
+}
+
+static QObject *read_faults_reported(PviommuDevice *s)
+{
+    return number(s->counters.faults_reported);
+}
+
+static QObject *read_faults_dropped(PviommuDevice *s)
+{
+    return number(s->counters.faults_dropped);
+}
+
+static const struct {
+    const char *name;
+    const char *type;
+    Reader *read;
+    const char *description;
+} readers[] = {
+    { "domains", "list", read_domains,
+      "domains with their endpoints and mappings" },
+    { "endpoints", "list", read_endpoints,
+      "endpoints with their state, domain and path to the host" },
+    { "mappings", "uint64", read_mappings, "mappings in all domains" },
+    { "mapped-bytes", "uint64", read_mapped_bytes,
+      "bytes of IOVA mapped in all domains" },
+    { "requests", "dict", read_requests, "requests by type" },
+    { "statuses", "dict", read_statuses,
+      "statuses other than OK, by type of request" },
+    { "host-refusals", "uint64", read_host_refusals,
+      "what the host would not map or unmap" },
+    { "faults-reported", "uint64", read_faults_reported,
+      "faults that the guest was told of" },
+    { "faults-dropped", "uint64", read_faults_dropped,
+      "faults for which the guest had no buffer" },
+    { "mistakes", "dict", read_mistakes, "guest mistakes by kind" },
+};
+
+static void get(Object *obj, Visitor *v, const char *name, void *opaque,
+                Error **errp)
+{
+    PviommuDevice *s = PVIOMMU_DEVICE(obj);
+    const unsigned *index = opaque;
+    QObject *value = s->iommu ? readers[*index].read(s) : QOBJECT(qnull());
+
+    visit_type_any(v, name, &value, errp);
+    qobject_unref(value);
+}
+
+void pviommu_introspect_class_init(ObjectClass *oc)
+{
+    static unsigned index[ARRAY_SIZE(readers)];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(readers); i++) {
+        index[i] = i;
+        object_class_property_add(oc, readers[i].name, readers[i].type, get,
+                                  NULL, NULL, &index[i]);
+        object_class_property_set_description(oc, readers[i].name,
+                                              readers[i].description);
+    }
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: the device as a PCI function, modern virtio only
+ */
+#include "qemu/osdep.h"
+
+#include "hw/pci/pci_bus.h"
+#include "hw/qdev-properties.h"
+#include "hw/virtio/virtio-pci.h"
+#include "qapi/error.h"
+#include "internal.h"
+
+typedef struct PviommuPci {
+    VirtIOPCIProxy parent_obj;
+    PviommuDevice device;
+} PviommuPci;
+
+DECLARE_INSTANCE_CHECKER(PviommuPci, PVIOMMU_PCI, TYPE_PVIOMMU_PCI)
+
+/* One vector each for the configuration and the two queues */
+#define VECTORS 3
+
+static const Property properties[] = {
+    DEFINE_PROP_UINT32("class", VirtIOPCIProxy, class_code, 0),
+    DEFINE_PROP_UINT32("vectors", VirtIOPCIProxy, nvectors, VECTORS),
+};
+
+static void pci_realize(VirtIOPCIProxy *proxy, Error **errp)
+{
+    PviommuPci *pci = PVIOMMU_PCI(proxy);
+    PCIBus *bus = pci_get_bus(&proxy->pci_dev);
+
+    if (!pci_bus_is_root(bus)) {
+        error_setg(errp, "pviommu-pci must be on a root bus, not on %s",
+                   BUS(bus)->name);
+        error_append_hint(errp, "Use bus=pcie.0 or leave bus= out.\n");
+        return;
+    }
+    pci->device.primary_bus = bus;
+    pci->device.own = &proxy->pci_dev;
+    virtio_pci_force_virtio_1(proxy);
+    qdev_realize(DEVICE(&pci->device), BUS(&proxy->bus), errp);
+}
+
+static void pci_class_init(ObjectClass *oc, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(oc);
+    PCIDeviceClass *pc = PCI_DEVICE_CLASS(oc);
+
+    VIRTIO_PCI_CLASS(oc)->realize = pci_realize;
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+    device_class_set_props(dc, properties);
+    dc->desc = "pviommu virtio IOMMU, PCI";
+    dc->hotpluggable = false;
+    pc->revision = VIRTIO_PCI_ABI_VERSION;
+    pc->class_id = PCI_CLASS_OTHERS;
+}
+
+static void pci_instance_init(Object *obj)
+{
+    PviommuPci *pci = PVIOMMU_PCI(obj);
+
+    virtio_instance_init_common(obj, &pci->device, sizeof(pci->device),
+                                TYPE_PVIOMMU_DEVICE);
+}
+
+void pviommu_pci_init_type(void)
+{
+    static const VirtioPCIDeviceTypeInfo info = {
+        .generic_name = TYPE_PVIOMMU_PCI,
+        .instance_size = sizeof(PviommuPci),
+        .instance_init = pci_instance_init,
+        .class_init = pci_class_init,
+    };
+
+    virtio_pci_types_register(&info);
+}

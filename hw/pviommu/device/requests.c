@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: the request queue
+ *
+ * A request is copied once, run by core, carried to the host, and answered.
+ */
+#include "qemu/osdep.h"
+
+#include "qemu/error-report.h"
+#include "qemu/iov.h"
+#include "qemu/main-loop.h"
+#include "internal.h"
+
+/*
+ * More writable bytes than any request needs must still be zeroed up to the
+ * tail. A chain may name the same guest memory a thousand times, so there is
+ * an end to it: beyond this the buffer comes back unwritten.
+ */
+#define WRITABLE_MAX (64 * 1024)
+
+/* What became of a request on the host, for the log */
+enum { HOST_NOT_ASKED = 1 };
+
+static uint8_t status_of(int ret)
+{
+    switch (-ret) {
+    case ENOMEM:
+    case ENOSPC:
+        return PVIOMMU_S_NOMEM;
+    case EINVAL:
+    case EFAULT:
+        return PVIOMMU_S_FAULT;
+    default:
+        return PVIOMMU_S_DEVERR;
+    }
+}
+
+static void log_request(PviommuDevice *s, const PviommuRequest *req,
+                        const PviommuAnswer *answer, int host)
+{
+    g_autoptr(GString) line = g_string_new(NULL);
+
+    g_string_printf(line, "%s", pviommu_request_type_name(req->type));
+    switch (req->type) {
+    case PVIOMMU_T_ATTACH:
+        g_string_append_printf(line, " domain=%u endpoint=0x%x flags=0x%x",
+                               req->domain, req->endpoint, req->flags);
+        break;
+    case PVIOMMU_T_DETACH:
+        g_string_append_printf(line, " domain=%u endpoint=0x%x", req->domain,
+                               req->endpoint);
+        break;
+    case PVIOMMU_T_MAP:
+        g_string_append_printf(line, " domain=%u first=0x%" PRIx64
+                               " last=0x%" PRIx64 " phys=0x%" PRIx64
+                               " flags=0x%x", req->domain, req->first,
+                               req->last, req->phys, req->flags);
+        break;
+    case PVIOMMU_T_UNMAP:
+        g_string_append_printf(line, " domain=%u first=0x%" PRIx64
+                               " last=0x%" PRIx64, req->domain, req->first,
+                               req->last);
+        break;
+    case PVIOMMU_T_PROBE:
+        g_string_append_printf(line, " endpoint=0x%x", req->endpoint);
+        break;
+    default:
+        g_string_append_printf(line, " type=%u", req->type);
+        break;
+    }
+    g_string_append_printf(line, " status=%s", answer->written
+                           ? pviommu_status_name(answer->status)
+                           : "unwritten");
+    if (host == HOST_NOT_ASKED) {
+        g_string_append(line, " host=-\n");
+    } else if (host) {
+        g_string_append_printf(line, " host=%d (%s)\n", host,
+                               strerror(-host));
+    } else {
+        g_string_append(line, " host=ok\n");
+    }
+    if (fputs(line->str, s->log) == EOF) {
+        warn_report("pviommu: %s: cannot write: %s; the log ends here",
+                    s->log_path, strerror(errno));
+        fclose(s->log);
+        s->log = NULL;
+    }
+}
+
+static void note_mistakes(PviommuDevice *s, const PviommuRequest *req,
+                          uint64_t mistakes)
+{
+    while (mistakes) {
+        g_autofree char *detail = g_strdup_printf(
+            "%s domain %u endpoint 0x%x flags 0x%x first 0x%" PRIx64
+            " last 0x%" PRIx64 " phys 0x%" PRIx64,
+            pviommu_request_type_name(req->type), req->domain, req->endpoint,
+            req->flags, req->first, req->last, req->phys);
+
+        pviommu_device_mistake(s, ctz64(mistakes), detail);
+        mistakes &= mistakes - 1;
+    }
+}
+
+/* Write the answer into @elem; returns the used length */
+static uint32_t write_answer(VirtQueueElement *elem, size_t writable,
+                             const PviommuAnswer *answer,
+                             const void *properties, size_t properties_size)
+{
+    const uint8_t tail[PVIOMMU_TAIL_SIZE] = { answer->status };
+    size_t done = 0;
+
+    if (!answer->written) {
+        return 0;
+    }
+    writable -= sizeof(tail);
+    if (properties && writable >= properties_size) {
+        done = iov_from_buf(elem->in_sg, elem->in_num, 0, properties,
+                            properties_size);
+    }
+    iov_memset(elem->in_sg, elem->in_num, done, 0, writable - done);
+    iov_from_buf(elem->in_sg, elem->in_num, writable, tail, sizeof(tail));
+    return writable + sizeof(tail);
+}
+
+static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
+{
+    size_t readable = iov_size(elem->out_sg, elem->out_num);
+    size_t writable = iov_size(elem->in_sg, elem->in_num);
+    size_t properties_size = pviommu_iommu_config(s->iommu)->probe_size;
+    g_autofree void *properties = g_malloc0(properties_size);
+    uint8_t copy[PVIOMMU_REQUEST_MAX] = { 0 };
+    PviommuRequest req = { 0 };
+    PviommuAnswer answer = { 0 };
+    PviommuChange change = { 0 };
+    int host = HOST_NOT_ASKED;
+    unsigned type;
+
+    iov_to_buf(elem->out_sg, elem->out_num, 0, copy, sizeof(copy));
+    if (writable > WRITABLE_MAX) {
+        pviommu_device_mistake(s, PVIOMMU_MISTAKE_HUGE_BUFFER, "request");
+    } else {
+        if (copy[0] != PVIOMMU_T_MAP && copy[0] != PVIOMMU_T_UNMAP) {
+            pviommu_endpoints_renumber(s);      /* it names an endpoint */
+        }
+        g_rw_lock_writer_lock(&s->lock);
+        pviommu_iommu_set_features(s->iommu,
+                                   VIRTIO_DEVICE(s)->guest_features);
+        pviommu_request_run(s->iommu, copy, readable, writable, &req,
+                            properties, &answer, &change);
+        g_rw_lock_writer_unlock(&s->lock);
+    }
+
+    if (answer.written && answer.status == PVIOMMU_S_OK) {
+        bool asked = change.kind != PVIOMMU_CHANGE_NONE;
+        int ret = pviommu_change_apply(s, &change);
+
+        if (asked) {
+            host = ret;
+        }
+        if (ret) {
+            answer.status = status_of(ret);
+        }
+    }
+
+    type = req.type <= PVIOMMU_T_PROBE ? req.type : 0;
+    s->counters.requests[type]++;
+    if (answer.written) {
+        s->counters.statuses[type][answer.status]++;
+    }
+    note_mistakes(s, &req, answer.mistakes);
+    if (s->log) {
+        log_request(s, &req, &answer, host);
+    }
+    return write_answer(elem, writable, &answer,
+                        req.type == PVIOMMU_T_PROBE ? properties : NULL,
+                        properties_size);
+}
+
+/* Drain the queue, but no more than its size at once: others want to run */
+void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
+{
+    PviommuDevice *s = PVIOMMU_DEVICE(vdev);
+    unsigned budget = virtio_queue_get_num(vdev, virtio_get_queue_index(vq));
+    bool any = false;
+
+    for (;;) {
+        VirtQueueElement *elem;
+
+        virtio_queue_set_notification(vq, 0);
+        while (budget &&
+               (elem = virtqueue_pop(vq, sizeof(VirtQueueElement)))) {
+            virtqueue_push(vq, elem, handle_one(s, elem));
+            g_free(elem);
+            any = true;
+            budget--;
+        }
+        if (!budget) {
+            qemu_bh_schedule(s->more);
+            break;
+        }
+        virtio_queue_set_notification(vq, 1);
+        /* A request that came while notification was off made no kick */
+        if (vdev->broken || virtio_queue_empty(vq)) {
+            break;
+        }
+    }
+    if (any) {
+        virtio_notify(vdev, vq);
+    }
+}
+
+void pviommu_requests_more(void *opaque)
+{
+    PviommuDevice *s = opaque;
+    VirtIODevice *vdev = VIRTIO_DEVICE(s);
+
+    if (virtio_queue_ready(s->requestq) && !vdev->broken) {
+        pviommu_requests_handle(vdev, s->requestq);
+    }
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: the address space of a group, and what it shows
+ *
+ * The root holds an alias of system memory and an IOMMU memory region, of
+ * which one is enabled.  VFIO's listener mirrors the first as guest RAM and
+ * the second as whatever its notifier is told.
+ */
+#include "qemu/osdep.h"
+
+#include <sys/resource.h>
+
+#include "exec/address-spaces.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "internal.h"
+
+PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
+                                int host_group)
+{
+    PviommuSpace *space = g_new0(PviommuSpace, 1);
+    g_autofree char *name = g_strdup_printf("pviommu-%u", s->spaces->len);
+
+    space->device = s;
+    space->bus = bus;
+    space->devfn = devfn;
+    space->host_group = host_group;
+    space->group = pviommu_group_new(s->iommu, space);
+
+    memory_region_init(&space->root, OBJECT(s), name, UINT64_MAX);
+    memory_region_init_alias(&space->bypass, OBJECT(s), "pviommu-bypass",
+                             get_system_memory(), 0,
+                             memory_region_size(get_system_memory()));
+    memory_region_init_iommu(&space->iommu, sizeof(space->iommu),
+                             TYPE_PVIOMMU_MEMORY_REGION, OBJECT(s), name,
+                             UINT64_MAX);
+    space->shows = pviommu_group_state(space->group);
+    memory_region_set_enabled(&space->bypass,
+                              space->shows == PVIOMMU_BYPASS);
+    memory_region_set_enabled(MEMORY_REGION(&space->iommu),
+                              space->shows != PVIOMMU_BYPASS);
+    memory_region_add_subregion(&space->root, 0, &space->bypass);
+    memory_region_add_subregion_overlap(&space->root, 0,
+                                        MEMORY_REGION(&space->iommu), 1);
+    address_space_init(&space->as, &space->root, name);
+
+    space->host.as = &space->as;
+    space->host.mr = &space->iommu;
+    g_ptr_array_add(s->spaces, space);
+    pviommu_space_regions_changed(space);
+    return space;
+}
+
+void pviommu_space_free(PviommuSpace *space)
+{
+    address_space_destroy(&space->as);
+    memory_region_del_subregion(&space->root, &space->bypass);
+    memory_region_del_subregion(&space->root, MEMORY_REGION(&space->iommu));
+    object_unparent(OBJECT(&space->iommu));
+    object_unparent(OBJECT(&space->bypass));
+    object_unparent(OBJECT(&space->root));
+    pviommu_group_free(space->group);
+    pviommu_regions_free(space->regions);
+    g_free_rcu(space, rcu);
+}
+
+/* Tell core the regions of the host and, stronger, those of the machine */
+void pviommu_space_regions_changed(PviommuSpace *space)
+{
+    PviommuDevice *s = space->device;
+    PviommuRegions *regions = space->regions
+                              ? pviommu_regions_copy(space->regions)
+                              : pviommu_regions_new();
+
+    for (unsigned i = 0; i < s->nr_regions; i++) {
+        pviommu_regions_add(regions, &(PviommuRegion) {
+            .first = range_lob(&s->regions[i].range),
+            .last = range_upb(&s->regions[i].range),
+            .type = s->regions[i].type,
+        });
+    }
+    pviommu_regions_fit(regions, pviommu_iommu_config(s->iommu)->probe_size /
+                                 PVIOMMU_RESV_MEM_SIZE);
+
+    g_rw_lock_writer_lock(&s->lock);
+    for (unsigned i = 0; i < s->endpoints->len; i++) {
+        PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+
+        if (e->space == space && e->name) {
+            pviommu_group_set_regions(e->name,
+                                      pviommu_regions_copy(regions));
+        }
+    }
+    pviommu_group_set_regions(space->group, regions);
+    g_rw_lock_writer_unlock(&s->lock);
+}
+
+static void enable_bypass(void *opaque)
+{
+    PviommuSpace *space = opaque;
+
+    memory_region_set_enabled(&space->bypass, true);
+}
+
+static void enable_iommu(PviommuSpace *space, bool enable)
+{
+    space->host.switching = true;
+    memory_region_set_enabled(MEMORY_REGION(&space->iommu), enable);
+    space->host.switching = false;
+}
+
+static int show_bypass(PviommuSpace *space)
+{
+    Error *err = NULL;
+
+    if (space->shows == PVIOMMU_BYPASS) {
+        return 0;
+    }
+    /* vhost keeps translations of its own: take them away first */
+    pviommu_host_clear(&space->host);
+    enable_iommu(space, false);
+    if (!pviommu_host_guard(&space->host, enable_bypass, space, &err)) {
+        memory_region_set_enabled(&space->bypass, false);
+        enable_iommu(space, true);
+        space->shows = PVIOMMU_BLOCKED;
+        pviommu_space_refused(space, "guest memory for bypass", ENOMEM, err);
+        return -ENOMEM;
+    }
+    space->shows = PVIOMMU_BYPASS;
+    return 0;
+}
+
+static int show_domain(PviommuSpace *space, PviommuState want)
+{
+    PviommuDomain *domain = pviommu_group_domain(space->group);
+    int ret;
+
+    if (space->shows == PVIOMMU_BYPASS) {
+        memory_region_set_enabled(&space->bypass, false);
+        enable_iommu(space, true);
+    }
+    space->shows = PVIOMMU_BLOCKED;
+    ret = pviommu_host_clear(&space->host);
+    if (!ret && want == PVIOMMU_TRANSLATED) {
+        ret = pviommu_host_fill(&space->host,
+                                pviommu_domain_mappings(domain));
+        if (ret) {
+            pviommu_host_clear(&space->host);
+        } else {
+            space->shows = PVIOMMU_TRANSLATED;
+        }
+    }
+    if (ret) {
+        pviommu_space_refused(space, "the mappings of a domain", -ret, NULL);
+    }
+    return ret;
+}
+
+/*
+ * Bring the host in line with core.  Nothing of the old state is left before
+ * anything of the new one is there.  Returns 0, or a negative errno when the
+ * host refused: then the space shows nothing.
+ */
+int pviommu_space_switch(PviommuSpace *space)
+{
+    PviommuState want = pviommu_group_state(space->group);
+
+    return want == PVIOMMU_BYPASS ? show_bypass(space)
+                                  : show_domain(space, want);
+}
+
+/* The same for a change that nobody can refuse: what fails stays blocked */
+void pviommu_space_force(PviommuSpace *space)
+{
+    PviommuDevice *s = space->device;
+    g_autofree char *name = NULL;
+
+    if (!pviommu_space_switch(space)) {
+        return;
+    }
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_group_set_fenced(space->group, true);
+    g_rw_lock_writer_unlock(&s->lock);
+    if (pviommu_space_switch(space)) {
+        /* Not even empty: VFIO's listener drops all with the region */
+        enable_iommu(space, false);
+        enable_iommu(space, true);
+    }
+    name = pviommu_space_name(space);
+    error_report("pviommu: %s is blocked: the host could serve neither its "
+                 "new state nor its old one; the guest may attach it again",
+                 name);
+}
+
+/* Show nothing: the last device of the space has left */
+void pviommu_space_park(PviommuSpace *space)
+{
+    show_domain(space, PVIOMMU_BLOCKED);
+    space->parked = true;
+    space->passthrough = false;
+    space->told = 0;
+}
+
+static const char *advice(int err)
+{
+    switch (err) {
+    case ENOMEM:
+        return "raise the limit of locked memory (ulimit -l, or libvirt's "
+               "hard_limit) or give the host more memory";
+    case ENOSPC:
+        return "raise the parameter dma_entry_limit of the host's module "
+               "vfio_iommu_type1, or make the guest map larger pieces";
+    case EINVAL:
+    case EFAULT:
+        return "the address is outside what the host's IOMMU takes";
+    default:
+        return "the guest was told; see the host's kernel log";
+    }
+}
+
+/* Count, and tell the operator once for each device and reason */
+void pviommu_space_refused(PviommuSpace *space, const char *what, int err,
+                           Error *detail)
+{
+    g_autofree char *name = pviommu_space_name(space);
+    struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
+    uint64_t bit = 1ULL << (err & 63);
+
+    space->device->counters.host_refusals++;
+    if (space->told & bit) {
+        error_free(detail);
+        return;
+    }
+    space->told |= bit;
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    if (err == ENOMEM && limit.rlim_cur != RLIM_INFINITY) {
+        error_report("pviommu: %s: the host refused %s: %s; %s (it is %" PRIu64
+                     " KiB)%s%s", name, what, strerror(err), advice(err),
+                     (uint64_t)limit.rlim_cur / 1024, detail ? ": " : "",
+                     detail ? error_get_pretty(detail) : "");
+    } else {
+        error_report("pviommu: %s: the host refused %s: %s; %s%s%s", name,
+                     what, strerror(err), advice(err), detail ? ": " : "",
+                     detail ? error_get_pretty(detail) : "");
+    }
+    error_free(detail);
+}
+
+/* The largest aligned power of two around @addr inside the block */
+static uint64_t block_mask(const PviommuTranslation *t, uint64_t addr)
+{
+    uint64_t delta = t->first ^ t->phys;
+    uint64_t mask = delta ? (delta & -delta) - 1 : UINT64_MAX;
+
+    while ((addr & ~mask) < t->first || (addr | mask) > t->last) {
+        mask >>= 1;
+    }
+    return mask;
+}
+
+static IOMMUTLBEntry translate(IOMMUMemoryRegion *mr, hwaddr addr,
+                               IOMMUAccessFlags flag, int iommu_idx)
+{
+    PviommuSpace *space = container_of(mr, PviommuSpace, iommu);
+    PviommuDevice *s = space->device;
+    uint32_t access = (flag & IOMMU_RO ? PVIOMMU_MAP_F_READ : 0) |
+                      (flag & IOMMU_WO ? PVIOMMU_MAP_F_WRITE : 0);
+    PviommuTranslation t;
+    uint64_t granule;
+    bool allowed;
+    IOMMUTLBEntry entry = {
+        .target_as = &address_space_memory,
+        .iova = addr,
+        .perm = IOMMU_NONE,
+    };
+
+    g_rw_lock_reader_lock(&s->lock);
+    allowed = pviommu_translate(space->group, addr, access, &t);
+    granule = pviommu_iommu_config(s->iommu)->page_size_mask;
+    g_rw_lock_reader_unlock(&s->lock);
+
+    if (!allowed) {
+        entry.addr_mask = (granule & -granule) - 1;
+        entry.iova = addr & ~entry.addr_mask;
+        if (access) {
+            pviommu_events_add(space, addr, access, t.reason);
+        }
+        return entry;
+    }
+    entry.addr_mask = block_mask(&t, addr);
+    entry.iova = addr & ~entry.addr_mask;
+    entry.translated_addr = (t.phys + (addr - t.first)) & ~entry.addr_mask;
+    entry.perm = IOMMU_ACCESS_FLAG(t.flags & PVIOMMU_MAP_F_READ,
+                                   t.flags & PVIOMMU_MAP_F_WRITE);
+    return entry;
+}
+
+static void replay(IOMMUMemoryRegion *mr, IOMMUNotifier *notifier)
+{
+    PviommuSpace *space = container_of(mr, PviommuSpace, iommu);
+
+    if (pviommu_group_state(space->group) == PVIOMMU_TRANSLATED) {
+        PviommuDomain *domain = pviommu_group_domain(space->group);
+
+        pviommu_host_replay(&space->host, notifier,
+                            pviommu_domain_mappings(domain));
+    }
+}
+
+/* vhost registers for device IOTLB events under error_fatal: take any kind */
+static int notify_flag_changed(IOMMUMemoryRegion *mr, IOMMUNotifierFlag old,
+                               IOMMUNotifierFlag new, Error **errp)
+{
+    return 0;
+}
+
+static void memory_region_class_init(ObjectClass *oc, void *data)
+{
+    IOMMUMemoryRegionClass *imrc = IOMMU_MEMORY_REGION_CLASS(oc);
+
+    imrc->translate = translate;
+    imrc->replay = replay;
+    imrc->notify_flag_changed = notify_flag_changed;
+}
+
+void pviommu_space_init_type(void)
+{
+    static const TypeInfo info = {
+        .name = TYPE_PVIOMMU_MEMORY_REGION,
+        .parent = TYPE_IOMMU_MEMORY_REGION,
+        .class_init = memory_region_class_init,
+    };
+
+    type_register_static(&info);
+}

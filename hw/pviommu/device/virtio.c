@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: the virtio device: properties, configuration, life and reset
+ */
+#include "qemu/osdep.h"
+
+#include "exec/address-spaces.h"
+#include "hw/boards.h"
+#include "hw/pci/pci_bus.h"
+#include "hw/qdev-properties.h"
+#include "hw/qdev-properties-system.h"
+#include "hw/resettable.h"
+#include "migration/blocker.h"
+#include "qapi/error.h"
+#include "qapi/visitor.h"
+#include "qemu/cutils.h"
+#include "qemu/error-report.h"
+#include "qemu/log.h"
+#include "qemu/main-loop.h"
+#include "standard-headers/linux/virtio_ids.h"
+#include "system/reset.h"
+#include "system/system.h"
+#include "internal.h"
+
+#define QUEUE_SIZE 256
+#define PROBE_SIZE 512
+
+/* The window of message signalled interrupts on x86 */
+#define X86_MSI_FIRST 0xfee00000ULL
+#define X86_MSI_LAST 0xfeefffffULL
+
+const char *pviommu_device_mistake_name(unsigned mistake)
+{
+    switch (mistake) {
+    case PVIOMMU_MISTAKE_CONFIG_WRITE:
+        return "config-write";
+    case PVIOMMU_MISTAKE_EVENT_BUFFER:
+        return "event-buffer";
+    case PVIOMMU_MISTAKE_HUGE_BUFFER:
+        return "huge-buffer";
+    default:
+        return pviommu_mistake_name(mistake);
+    }
+}
+
+/* Count what the guest got wrong, and log the first of each kind */
+void pviommu_device_mistake(PviommuDevice *s, unsigned mistake,
+                            const char *detail)
+{
+    s->counters.mistakes[mistake]++;
+    if (s->said & BIT_ULL(mistake)) {
+        return;
+    }
+    s->said |= BIT_ULL(mistake);
+    qemu_log_mask(LOG_GUEST_ERROR, "pviommu: guest mistake %s: %s\n",
+                  pviommu_device_mistake_name(mistake), detail);
+    if (mistake == PVIOMMU_MISTAKE_MAX_DOMAINS) {
+        warn_report("pviommu: the guest reached max-domains=%u; raise it if "
+                    "you trust the guest", s->max_domains);
+    } else if (mistake == PVIOMMU_MISTAKE_MAX_MAPPINGS) {
+        warn_report("pviommu: the guest reached max-mappings=%" PRIu64
+                    "; raise it if you trust the guest", s->max_mappings);
+    }
+}
+
+static void get_config(VirtIODevice *vdev, uint8_t *data)
+{
+    const PviommuConfig *c = pviommu_iommu_config(PVIOMMU_DEVICE(vdev)->iommu);
+
+    memset(data, 0, PVIOMMU_CFG_SIZE);
+    stq_le_p(data + PVIOMMU_CFG_PAGE_SIZE_MASK, c->page_size_mask);
+    stq_le_p(data + PVIOMMU_CFG_INPUT_FIRST, c->input_first);
+    stq_le_p(data + PVIOMMU_CFG_INPUT_LAST, c->input_last);
+    stl_le_p(data + PVIOMMU_CFG_DOMAIN_FIRST, c->domain_first);
+    stl_le_p(data + PVIOMMU_CFG_DOMAIN_LAST, c->domain_last);
+    stl_le_p(data + PVIOMMU_CFG_PROBE_SIZE, c->probe_size);
+    data[PVIOMMU_CFG_BYPASS] = c->bypass;
+}
+
+static void set_bypass(PviommuDevice *s, bool bypass)
+{
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_iommu_set_bypass(s->iommu, bypass);
+    g_rw_lock_writer_unlock(&s->lock);
+
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        if (!space->parked && !pviommu_group_domain(space->group)) {
+            pviommu_space_force(space);
+        }
+    }
+}
+
+/* @data is what the guest would read, with what it wrote laid over it */
+static void set_config(VirtIODevice *vdev, const uint8_t *data)
+{
+    PviommuDevice *s = PVIOMMU_DEVICE(vdev);
+    uint8_t now[PVIOMMU_CFG_SIZE];
+    uint8_t bypass = data[PVIOMMU_CFG_BYPASS];
+    bool stray;
+
+    get_config(vdev, now);
+    stray = memcmp(now, data, PVIOMMU_CFG_BYPASS) ||
+            memcmp(now + PVIOMMU_CFG_BYPASS + 1,
+                   data + PVIOMMU_CFG_BYPASS + 1,
+                   sizeof(now) - PVIOMMU_CFG_BYPASS - 1);
+    if (bypass != now[PVIOMMU_CFG_BYPASS]) {
+        if (bypass <= 1 &&
+            virtio_vdev_has_feature(vdev, PVIOMMU_F_BYPASS_CONFIG)) {
+            set_bypass(s, bypass);
+        } else {
+            stray = true;
+        }
+    }
+    if (stray) {
+        pviommu_device_mistake(s, PVIOMMU_MISTAKE_CONFIG_WRITE,
+                               "only bypass can be written, with 0 or 1, "
+                               "once BYPASS_CONFIG is negotiated");
+    }
+    get_config(vdev, vdev->config);
+}
+
+static uint64_t get_features(VirtIODevice *vdev, uint64_t features,
+                             Error **errp)
+{
+    static const unsigned offered[] = {
+        PVIOMMU_F_INPUT_RANGE, PVIOMMU_F_DOMAIN_RANGE, PVIOMMU_F_MAP_UNMAP,
+        PVIOMMU_F_PROBE, PVIOMMU_F_MMIO, PVIOMMU_F_BYPASS_CONFIG,
+    };
+
+    virtio_add_feature(&features, VIRTIO_F_VERSION_1);
+    for (unsigned i = 0; i < ARRAY_SIZE(offered); i++) {
+        virtio_add_feature(&features, offered[i]);
+    }
+    return features;
+}
+
+/* All endpoints unattached, all domains gone; bypass stays */
+static void detach_all(PviommuDevice *s)
+{
+    for (;;) {
+        PviommuChange change = { 0 };
+        bool any;
+
+        g_rw_lock_writer_lock(&s->lock);
+        any = pviommu_iommu_detach_next(s->iommu, &change);
+        g_rw_lock_writer_unlock(&s->lock);
+        if (!any) {
+            break;
+        }
+        pviommu_change_force(s, &change);
+    }
+    qemu_bh_cancel(s->more);
+    pviommu_events_drop_all(s);
+}
+
+static void device_reset(VirtIODevice *vdev)
+{
+    /* As part of a larger reset: when all other devices have gone quiet */
+    if (!resettable_is_in_reset(OBJECT(vdev))) {
+        detach_all(PVIOMMU_DEVICE(vdev));
+    }
+}
+
+static void device_reset_exit(Object *obj, ResetType type)
+{
+    PviommuDevice *s = PVIOMMU_DEVICE(obj);
+
+    detach_all(s);
+    if (s->system_reset) {
+        s->system_reset = false;
+        set_bypass(s, s->boot_bypass);
+        get_config(VIRTIO_DEVICE(s), VIRTIO_DEVICE(s)->config);
+    }
+}
+
+static void system_reset(void *opaque)
+{
+    PviommuDevice *s = opaque;
+
+    s->system_reset = true;
+}
+
+static void ready(Notifier *notifier, void *data)
+{
+    PviommuDevice *s = container_of(notifier, PviommuDevice, ready);
+
+    if (s->primary_bus->iommu_ops != &pviommu_pci_iommu_ops ||
+        s->primary_bus->iommu_opaque != s) {
+        error_report("pviommu: a device created later put another IOMMU on "
+                     "bus %s; use only one of them",
+                     BUS(s->primary_bus)->name);
+        exit(1);
+    }
+    pviommu_host_info_freeze(s);
+    get_config(VIRTIO_DEVICE(s), VIRTIO_DEVICE(s)->config);
+    pviommu_viot_publish(s);
+}
+
+static bool open_log(PviommuDevice *s, Error **errp)
+{
+    if (!s->log_path) {
+        return true;
+    }
+    s->log = fopen(s->log_path, "we");
+    if (!s->log) {
+        error_setg_errno(errp, errno, "requests-log: cannot write '%s'",
+                         s->log_path);
+        return false;
+    }
+    setvbuf(s->log, NULL, _IOLBF, 0);
+    return true;
+}
+
+/* x86 interrupts are stores: give them a way unless the user chose one */
+static void add_msi_region(PviommuDevice *s)
+{
+    ReservedRegion *region;
+
+    if (!object_dynamic_cast(OBJECT(current_machine), "x86-machine")) {
+        return;
+    }
+    for (unsigned i = 0; i < s->nr_regions; i++) {
+        if (s->regions[i].type == PVIOMMU_REGION_MSI) {
+            return;
+        }
+    }
+    s->regions = g_renew(ReservedRegion, s->regions, s->nr_regions + 1);
+    region = &s->regions[s->nr_regions++];
+    *region = (ReservedRegion) { .type = PVIOMMU_REGION_MSI };
+    range_set_bounds(&region->range, X86_MSI_FIRST, X86_MSI_LAST);
+}
+
+static bool check_bus(PviommuDevice *s, Error **errp)
+{
+    if (!s->primary_bus) {
+        error_setg(errp, "pviommu-device needs a transport");
+        error_append_hint(errp, "Use -device pviommu-pci.\n");
+        return false;
+    }
+    if (s->primary_bus->iommu_ops) {
+        error_setg(errp, "bus %s has an IOMMU already",
+                   BUS(s->primary_bus)->name);
+        error_append_hint(errp, "Use one of pviommu-pci, virtio-iommu-pci "
+                          "and the machine's own IOMMU, once.\n");
+        return false;
+    }
+    return pviommu_endpoints_check_order(s, errp);
+}
+
+static void make_state(PviommuDevice *s)
+{
+    const PviommuConfig config = {
+        .page_size_mask = qemu_real_host_page_size(),
+        .input_last = UINT64_MAX,
+        .domain_last = UINT32_MAX,
+        .probe_size = PROBE_SIZE,
+        .max_domains = s->max_domains,
+        .max_mappings = s->max_mappings,
+        .bypass = s->boot_bypass,
+    };
+
+    g_rw_lock_init(&s->lock);
+    s->iommu = pviommu_iommu_new(&config);
+    s->spaces = g_ptr_array_new();
+    s->endpoints = g_ptr_array_new();
+    s->numbers = g_hash_table_new(NULL, NULL);
+}
+
+static void free_state(PviommuDevice *s)
+{
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        pviommu_space_free(g_ptr_array_index(s->spaces, i));
+    }
+    g_ptr_array_free(s->spaces, TRUE);
+    g_ptr_array_free(s->endpoints, TRUE);
+    g_hash_table_destroy(s->numbers);
+    pviommu_iommu_free(s->iommu);
+    g_rw_lock_clear(&s->lock);
+    if (s->log) {
+        fclose(s->log);
+        s->log = NULL;
+    }
+}
+
+static void device_realize(DeviceState *dev, Error **errp)
+{
+    VirtIODevice *vdev = VIRTIO_DEVICE(dev);
+    PviommuDevice *s = PVIOMMU_DEVICE(dev);
+
+    if (!check_bus(s, errp)) {
+        return;
+    }
+    add_msi_region(s);
+    make_state(s);
+    if (!pviommu_host_info_check(s, errp) || !open_log(s, errp)) {
+        goto err_state;
+    }
+    error_setg(&s->blocker, "pviommu cannot migrate yet: its domains and "
+               "mappings do not travel");
+    if (migrate_add_blocker(&s->blocker, errp) < 0) {
+        goto err_state;
+    }
+
+    virtio_init(vdev, VIRTIO_ID_IOMMU, PVIOMMU_CFG_SIZE);
+    s->requestq = virtio_add_queue(vdev, QUEUE_SIZE, pviommu_requests_handle);
+    s->eventq = virtio_add_queue(vdev, QUEUE_SIZE, NULL);
+    get_config(vdev, vdev->config);
+    s->more = qemu_bh_new_guarded(pviommu_requests_more, s,
+                                  &dev->mem_reentrancy_guard);
+    pviommu_events_init(s);
+
+    pci_setup_iommu(s->primary_bus, &pviommu_pci_iommu_ops, s);
+    pviommu_endpoints_start(s);
+    s->ready.notify = ready;
+    qemu_add_machine_init_done_notifier(&s->ready);
+    qemu_register_reset(system_reset, s);
+    return;
+
+err_state:
+    free_state(s);
+}
+
+static void device_unrealize(DeviceState *dev)
+{
+    VirtIODevice *vdev = VIRTIO_DEVICE(dev);
+    PviommuDevice *s = PVIOMMU_DEVICE(dev);
+
+    qemu_unregister_reset(system_reset, s);
+    qemu_remove_machine_init_done_notifier(&s->ready);
+    pviommu_endpoints_stop(s);
+    pviommu_events_cleanup(s);
+    qemu_bh_delete(s->more);
+    virtio_delete_queue(s->requestq);
+    virtio_delete_queue(s->eventq);
+    virtio_cleanup(vdev);
+    migrate_del_blocker(&s->blocker);
+    s->primary_bus->iommu_ops = NULL;
+    s->primary_bus->iommu_opaque = NULL;
+    free_state(s);
+}
+
+static void device_finalize(Object *obj)
+{
+    g_free(PVIOMMU_DEVICE(obj)->regions);
+}
+
+static void get_aw_bits(Object *obj, Visitor *v, const char *name,
+                        void *opaque, Error **errp)
+{
+    uint8_t bits = *(uint8_t *)object_field_prop_ptr(obj, opaque);
+    g_autofree char *word = bits ? g_strdup_printf("%u", bits)
+                                 : g_strdup("auto");
+    char *value = word;
+
+    visit_type_str(v, name, &value, errp);
+}
+
+/* "auto", or a number, in JSON too */
+static void set_aw_bits(Object *obj, Visitor *v, const char *name,
+                        void *opaque, Error **errp)
+{
+    uint8_t *bits = object_field_prop_ptr(obj, opaque);
+    g_autofree char *word = NULL;
+    uint64_t value = 0;
+
+    if (!visit_type_str(v, name, &word, NULL)) {
+        if (!visit_type_uint64(v, name, &value, errp)) {
+            return;
+        }
+    } else if (strcmp(word, "auto") &&
+               (qemu_strtou64(word, NULL, 10, &value) || !value)) {
+        error_setg(errp, "aw-bits '%s' is neither auto nor a number", word);
+        return;
+    }
+    *bits = MIN(value, UINT8_MAX);
+}
+
+static const PropertyInfo prop_aw_bits = {
+    .type = "str",
+    .description = "width of an IOVA: auto, or 32 to 64",
+    .get = get_aw_bits,
+    .set = set_aw_bits,
+};
+
+static const Property properties[] = {
+    DEFINE_PROP_BOOL("boot-bypass", PviommuDevice, boot_bypass, true),
+    DEFINE_PROP_STRING("granule", PviommuDevice, granule),
+    DEFINE_PROP("aw-bits", PviommuDevice, aw_bits, prop_aw_bits, uint8_t),
+    DEFINE_PROP_UINT32("max-domains", PviommuDevice, max_domains, 65536),
+    DEFINE_PROP_UINT64("max-mappings", PviommuDevice, max_mappings,
+                       1024 * 1024 * 16),
+    DEFINE_PROP_STRING("requests-log", PviommuDevice, log_path),
+    DEFINE_PROP_ARRAY("reserved-regions", PviommuDevice, nr_regions, regions,
+                      qdev_prop_reserved_region, ReservedRegion),
+};
+
+static void device_class_init(ObjectClass *oc, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(oc);
+    VirtioDeviceClass *vdc = VIRTIO_DEVICE_CLASS(oc);
+    ResettableClass *rc = RESETTABLE_CLASS(oc);
+
+    device_class_set_props(dc, properties);
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+    dc->desc = "pviommu virtio IOMMU";
+    dc->hotpluggable = false;
+    vdc->realize = device_realize;
+    vdc->unrealize = device_unrealize;
+    vdc->get_config = get_config;
+    vdc->set_config = set_config;
+    vdc->get_features = get_features;
+    vdc->reset = device_reset;
+    rc->phases.exit = device_reset_exit;
+    pviommu_introspect_class_init(oc);
+}
+
+void pviommu_register_types(void)
+{
+    static const TypeInfo info = {
+        .name = TYPE_PVIOMMU_DEVICE,
+        .parent = TYPE_VIRTIO_DEVICE,
+        .instance_size = sizeof(PviommuDevice),
+        .instance_finalize = device_finalize,
+        .class_init = device_class_init,
+    };
+
+    type_register_static(&info);
+    pviommu_space_init_type();
+    pviommu_pci_init_type();
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: mappings in a VFIO container, with the host's verdict
+ *
+ * What VFIO's own notifier does (vfio_iommu_map_notify() in
+ * hw/vfio/common.c), but errors come back and sizes need be no power of two.
+ */
+#include "qemu/osdep.h"
+
+#include "pviommu/host.h"
+
+void pviommu_container_foreach(AddressSpace *as, PviommuContainerFunc *func,
+                               void *opaque)
+{
+    /* Made if it is not there yet, freed again if it has no container */
+    VFIOAddressSpace *space = vfio_get_address_space(as);
+    VFIOContainerBase *container;
+
+    QLIST_FOREACH(container, &space->containers, next) {
+        if (!func(container, opaque)) {
+            break;
+        }
+    }
+    vfio_put_address_space(space);
+}
+
+typedef struct Search {
+    const IOMMUNotifier *notifier;
+    VFIOContainerBase *found;
+} Search;
+
+static bool search(VFIOContainerBase *container, void *opaque)
+{
+    Search *s = opaque;
+    VFIOGuestIOMMU *giommu;
+
+    QLIST_FOREACH(giommu, &container->giommu_list, giommu_next) {
+        if (&giommu->n == s->notifier) {
+            s->found = container;
+            return false;
+        }
+    }
+    return true;
+}
+
+VFIOContainerBase *pviommu_container_find(AddressSpace *as,
+                                          const IOMMUNotifier *notifier)
+{
+    Search s = { .notifier = notifier };
+
+    pviommu_container_foreach(as, search, &s);
+    return s.found;
+}
+
+typedef struct MapWalk {
+    VFIOContainerBase *container;
+    const PviommuMapping *mapping;
+    uint64_t mapped;        /* IOVA behind the last piece that is mapped */
+    bool any;
+} MapWalk;
+
+static int map_piece(const PviommuPiece *piece, void *opaque)
+{
+    MapWalk *walk = opaque;
+    int ret;
+
+    if (piece->readonly && !(walk->mapping->flags & PVIOMMU_MAP_F_READ)) {
+        return 0;       /* neither readable nor writable */
+    }
+    ret = vfio_container_dma_map(walk->container, piece->iova, piece->size,
+                                 piece->vaddr, piece->readonly);
+    if (ret && piece->is_device &&
+        !(walk->mapping->flags & PVIOMMU_MAP_F_MMIO)) {
+        return 0;       /* RAM was asked for; a BAR in it is a courtesy */
+    }
+    if (!ret) {
+        walk->any = true;
+        walk->mapped = piece->iova + piece->size;
+    }
+    return ret;
+}
+
+/* Unmap [first, last] in pieces that the interface can name */
+static int unmap(VFIOContainerBase *container, uint64_t first, uint64_t last)
+{
+    const uint64_t half = 1ULL << 63;
+    int ret = 0;
+
+    if (first < half && last >= half) {
+        ret = vfio_container_dma_unmap(container, first, half - first, NULL);
+        first = half;
+    }
+    if (!ret) {
+        ret = vfio_container_dma_unmap(container, first, last - first + 1,
+                                       NULL);
+    }
+    return ret;
+}
+
+static int container_map(void *receiver, const PviommuMapping *mapping)
+{
+    MapWalk walk = { .container = receiver, .mapping = mapping };
+    int ret = pviommu_pieces_foreach(mapping, map_piece, &walk);
+
+    if (ret && walk.any) {
+        int undo = unmap(receiver, mapping->first, walk.mapped - 1);
+
+        if (undo) {
+            return PVIOMMU_HOST_LOST;
+        }
+    }
+    return ret;
+}
+
+static int container_unmap(void *receiver, const PviommuMapping *mapping)
+{
+    return unmap(receiver, mapping->first, mapping->last);
+}
+
+static int container_clear(void *receiver)
+{
+    return unmap(receiver, 0, UINT64_MAX);
+}
+
+const PviommuReceiverOps pviommu_container_ops = {
+    .name = "container",
+    .map = container_map,
+    .unmap = container_unmap,
+    .clear = container_clear,
+};

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: how the mappings of one address space reach the host
+ *
+ * Whoever mirrors an address space has registered an IOMMU notifier on its
+ * IOMMU memory region.  A notifier that belongs to a VFIO container is
+ * bypassed: the container is called itself, because only it returns the
+ * host's verdict, and takes sizes that are no power of two.  Every other
+ * notifier (vhost, vDPA, any listener) gets events.
+ *
+ * Locking: the big lock, held by the caller of every function here.  None of
+ * them takes the device's lock.
+ */
+#ifndef PVIOMMU_HOST_H
+#define PVIOMMU_HOST_H
+
+#include "pviommu/mappings.h"
+#include "pviommu/wire.h"
+
+#include "exec/memory.h"
+#include "hw/vfio/vfio-common.h"
+
+/**
+ * struct PviommuHost - one address space as the host sees it
+ * @as: the address space
+ * @mr: the IOMMU memory region in it
+ * @switching: the device enables or disables @mr; it fills the receivers
+ *             itself afterwards, so that replays deliver nothing
+ */
+typedef struct PviommuHost {
+    AddressSpace *as;
+    IOMMUMemoryRegion *mr;
+    bool switching;
+} PviommuHost;
+
+/* A refusal that could not be undone: what the host holds is not known */
+#define PVIOMMU_HOST_LOST (-ENOTRECOVERABLE)
+
+/**
+ * pviommu_host_map - map on every receiver, or on none
+ * @host: the address space
+ * @mapping: what to map; parts that are no RAM are left out
+ *
+ * Return: 0, or the negative errno of the first refusal, undone;
+ * PVIOMMU_HOST_LOST when the undo failed too, and then the address space
+ * must be cleared.
+ */
+int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping);
+
+/**
+ * pviommu_host_unmap - unmap on every receiver, or on none
+ * @host: the address space
+ * @mapping: what pviommu_host_map() was given
+ *
+ * Return: as pviommu_host_map().
+ */
+int pviommu_host_unmap(PviommuHost *host, const PviommuMapping *mapping);
+
+/**
+ * pviommu_host_clear - remove everything from every receiver
+ * @host: the address space
+ *
+ * Return: 0, or the first negative errno; all receivers were tried.
+ */
+int pviommu_host_clear(PviommuHost *host);
+
+/**
+ * pviommu_host_fill - map a whole set on every receiver
+ * @host: the address space, cleared
+ * @set: the mappings
+ *
+ * Return: 0, or the negative errno of the first refusal; what was mapped
+ * stays until pviommu_host_clear().
+ */
+int pviommu_host_fill(PviommuHost *host, const PviommuMappings *set);
+
+/**
+ * pviommu_host_replay - map a whole set on one receiver that asked
+ * @host: the address space
+ * @notifier: who asks
+ * @set: the mappings
+ *
+ * A refusal goes to the container that is being set up, which then refuses
+ * its device.  Does nothing while @host->switching.
+ */
+void pviommu_host_replay(PviommuHost *host, IOMMUNotifier *notifier,
+                         const PviommuMappings *set);
+
+/**
+ * pviommu_host_guard - run a change of RAM that must not end QEMU
+ * @host: the address space
+ * @change: called once; may make VFIO's listener map guest RAM
+ * @opaque: handed on to @change
+ * @errp: what the host refused
+ *
+ * VFIO's listener (vfio_listener_region_add() in hw/vfio/common.c) ends QEMU
+ * when a running container refuses RAM, but stores the error in one that is
+ * not yet initialized.
+ *
+ * Return: true, or false when a container refused; then it holds part of the
+ * change, which the caller takes back.
+ */
+bool pviommu_host_guard(PviommuHost *host, void (*change)(void *opaque),
+                        void *opaque, Error **errp);
+
+/**
+ * pviommu_host_idle - whether nobody mirrors the IOMMU memory region
+ * @host: the address space
+ *
+ * Return: true when mapping and unmapping has no receiver.
+ */
+bool pviommu_host_idle(const PviommuHost *host);
+
+/**
+ * pviommu_host_path - name the way mappings take
+ * @host: the address space
+ *
+ * Return: "container" when a VFIO container mirrors the address space,
+ * "notifier" when someone else does, "none" when nobody does.
+ */
+const char *pviommu_host_path(PviommuHost *host);
+
+/**
+ * pviommu_host_device_name - name the passed-through devices
+ * @host: the address space
+ *
+ * Return: their VFIO names with commas, or NULL; owned by the caller.
+ */
+char *pviommu_host_device_name(PviommuHost *host);
+
+/**
+ * struct PviommuPiece - a part of a mapping that is one block of RAM
+ * @iova: where the device sees it
+ * @size: bytes; a multiple of the host's page size
+ * @vaddr: where QEMU sees it
+ * @readonly: the guest may not write it
+ * @is_device: it is the BAR of a passed-through device
+ */
+typedef struct PviommuPiece {
+    uint64_t iova;
+    uint64_t size;
+    void *vaddr;
+    bool readonly;
+    bool is_device;
+} PviommuPiece;
+
+/**
+ * typedef PviommuPieceFunc - called for each piece
+ * @piece: the piece
+ * @opaque: as given
+ *
+ * Return: 0 to go on, else a value to stop with.
+ */
+typedef int PviommuPieceFunc(const PviommuPiece *piece, void *opaque);
+
+/**
+ * pviommu_pieces_foreach - walk the RAM under a mapping
+ * @mapping: the mapping
+ * @func: called for each piece, in order of IOVA
+ * @opaque: handed on to @func
+ *
+ * Pieces are maximal, but none crosses the middle of the 64-bit space (VFIO
+ * clears the two halves separately, and type1 refuses to unmap part of what
+ * one call mapped), and of memory that a RamDiscardManager rules only what
+ * is populated is shown.
+ *
+ * Return: 0, or what @func stopped with.
+ */
+int pviommu_pieces_foreach(const PviommuMapping *mapping,
+                           PviommuPieceFunc *func, void *opaque);
+
+/**
+ * struct PviommuReceiverOps - a kind of receiver
+ * @name: for pviommu_host_path()
+ * @map: map all or nothing; 0 or negative errno
+ * @unmap: unmap what @map was given; 0 or negative errno
+ * @clear: unmap everything; 0 or negative errno
+ */
+typedef struct PviommuReceiverOps {
+    const char *name;
+    int (*map)(void *receiver, const PviommuMapping *mapping);
+    int (*unmap)(void *receiver, const PviommuMapping *mapping);
+    int (*clear)(void *receiver);
+} PviommuReceiverOps;
+
+/* Receivers: an IOMMUNotifier *, a VFIOContainerBase * */
+extern const PviommuReceiverOps pviommu_notifier_ops;
+extern const PviommuReceiverOps pviommu_container_ops;
+
+/**
+ * typedef PviommuContainerFunc - called for a container
+ * @container: the container
+ * @opaque: as given
+ *
+ * Return: false to stop.
+ */
+typedef bool PviommuContainerFunc(VFIOContainerBase *container, void *opaque);
+
+/**
+ * pviommu_container_foreach - visit the VFIO containers of an address space
+ * @as: the address space
+ * @func: called for each
+ * @opaque: handed on to @func
+ */
+void pviommu_container_foreach(AddressSpace *as, PviommuContainerFunc *func,
+                               void *opaque);
+
+/**
+ * pviommu_container_find - find the container that owns a notifier
+ * @as: the address space that the container mirrors
+ * @notifier: the notifier
+ *
+ * Return: the container, or NULL.
+ */
+VFIOContainerBase *pviommu_container_find(AddressSpace *as,
+                                          const IOMMUNotifier *notifier);
+
+#endif /* PVIOMMU_HOST_H */
