@@ -8,7 +8,7 @@ import sys
 
 CHANGES = {
     # as if PCIDevice had gained a field in its middle
-    'shift': (r'(\n    int32_t devfn;\n)', r'\n    uint64_t shifted;\1'),
+    'layout': (r'(\n    int32_t devfn;\n)', r'\n    uint64_t shifted;\1'),
     'version': (r'(#define QEMU_VERSION) "[^"]*"', r'\1 "9.99.0"'),
 }
 
