@@ -135,7 +135,7 @@ static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
         space = pviommu_space_new(s, bus, devfn, host_group);
     } else if (space->parked) {
         space->parked = false;
-        pviommu_space_force(space);
+        pviommu_space_retry(space);
     }
     if (is_vfio(pdev) && !space->passthrough) {
         space->passthrough = true;

@@ -229,6 +229,7 @@ void pviommu_space_free(PviommuSpace *space);
 void pviommu_space_init_type(void);
 int pviommu_space_switch(PviommuSpace *space);
 void pviommu_space_force(PviommuSpace *space);
+void pviommu_space_retry(PviommuSpace *space);
 void pviommu_space_park(PviommuSpace *space);
 void pviommu_space_regions_changed(PviommuSpace *space);
 void pviommu_space_refused(PviommuSpace *space, const char *what, int err,

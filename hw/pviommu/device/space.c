@@ -192,6 +192,17 @@ void pviommu_space_force(PviommuSpace *space)
                  name);
 }
 
+/* The same with a fresh start for a space that was blocked */
+void pviommu_space_retry(PviommuSpace *space)
+{
+    PviommuDevice *s = space->device;
+
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_group_set_fenced(space->group, false);
+    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_space_force(space);
+}
+
 /* Show nothing: the last device of the space has left */
 void pviommu_space_park(PviommuSpace *space)
 {

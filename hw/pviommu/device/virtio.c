@@ -87,7 +87,7 @@ static void set_bypass(PviommuDevice *s, bool bypass)
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
         if (!space->parked && !pviommu_group_domain(space->group)) {
-            pviommu_space_force(space);
+            pviommu_space_retry(space);
         }
     }
 }
