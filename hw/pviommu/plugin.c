@@ -28,19 +28,28 @@ static G_NORETURN void refuse(const char *why)
     exit(EXIT_FAILURE);
 }
 
-/* QEMU may be any version here: look up even the function that tells it */
+/*
+ * QEMU may be any version here: look up even the functions that tell it, and
+ * free the answer only where its structure is known to be ours.
+ */
 static char *running_version(void)
 {
-    VersionInfo *(*query)(Error **) = PVIOMMU_LOOKUP(qmp_query_version);
+    __typeof__(qmp_query_version) *query = PVIOMMU_LOOKUP(qmp_query_version);
+    __typeof__(qapi_free_VersionInfo) *release =
+        PVIOMMU_LOOKUP(qapi_free_VersionInfo);
     VersionInfo *info = query ? query(NULL) : NULL;
+    char *version;
 
     if (!info || !info->qemu) {
         return g_strdup("of an unknown version");
     }
-    /* not freed: its destructor belongs to the version that made it */
-    return g_strdup_printf("%" PRId64 ".%" PRId64 ".%" PRId64,
-                           info->qemu->major, info->qemu->minor,
-                           info->qemu->micro);
+    version = g_strdup_printf("%" PRId64 ".%" PRId64 ".%" PRId64,
+                              info->qemu->major, info->qemu->minor,
+                              info->qemu->micro);
+    if (release && !strcmp(version, QEMU_VERSION)) {
+        release(info);
+    }
+    return version;
 }
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,

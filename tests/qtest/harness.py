@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The stock emulator, made able to run qtests with the library in it.
+
+Distributions leave the qtest accelerator out. It is built here from QEMU's
+source as the module that the emulator would load, with the stamp by which the
+emulator knows its own modules.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get('PVIOMMU_BUILD', ROOT / 'build')).resolve()
+QEMU_SOURCE = Path(os.environ['QEMU_SOURCE'])
+QEMU_BUILD = Path(os.environ['QEMU_BUILD'])
+OUT = BUILD / 'qtest'
+# What a sanitizer finds goes to files named so, one a process
+SANITIZER_LOG = OUT / 'sanitizer'
+
+
+def emulators():
+    """The emulators to test: a target's name and the file."""
+    found = {'x86_64': os.environ.get('QEMU_X86_64'),
+             'aarch64': os.environ.get('QEMU_AARCH64')}
+    return {target: path for target, path in found.items() if path}
+
+
+def build(argv, **kwargs):
+    """Run a build step; raise with what it said if it fails."""
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT, **kwargs)
+    if done.returncode:
+        raise RuntimeError(f'{shlex.join(map(str, argv))}:\n'
+                           + done.stdout[-4000:])
+    return done.stdout
+
+
+def build_programs():
+    """QEMU's libqtest and libqos, and the test programs that use them."""
+    targets = build(['python3', ROOT / 'tests/qtest/link-flags.py',
+                     QEMU_BUILD, '--targets']).split()
+    build(['flock', QEMU_BUILD, 'ninja', '-C', QEMU_BUILD, *targets])
+    build(['ninja', '-C', BUILD, 'qtests'])
+
+
+def build_sanitized():
+    """The library with ASan and UBSan: where it is."""
+    folder = BUILD / 'sanitized'
+    args = (BUILD / 'setup.args').read_text().split()
+    mark = folder / 'setup.args'
+    if not mark.exists() or mark.read_text().split() != args:
+        shutil.rmtree(folder, ignore_errors=True)
+        build(['meson', 'setup', folder, ROOT,
+               '-Db_sanitize=address,undefined', *args])
+        mark.write_text(' '.join(args))
+    build(['ninja', '-C', folder, 'pviommu.so'])
+    return folder / 'pviommu.so'
+
+
+def compile_command(name, output):
+    """How QEMU compiles a source: arguments without files, and where."""
+    with open(QEMU_BUILD / 'compile_commands.json', encoding='utf-8') as f:
+        for entry in json.load(f):
+            if entry['file'].endswith(name) and output in entry['output']:
+                break
+        else:
+            raise RuntimeError(f'{QEMU_BUILD} does not compile {name}')
+    args, it = [], iter(shlex.split(entry['command']))
+    for arg in it:
+        if arg in ('-MQ', '-MF', '-o', '-c'):
+            next(it)
+        elif arg not in ('-MD', '-fPIE'):
+            args.append(arg)
+    return args, entry['directory']
+
+
+def has_qtest(binary):
+    """Whether an emulator has the accelerator already."""
+    return 'qtest' in subprocess.run([binary, '-accel', 'help'], check=True,
+                                     stdout=subprocess.PIPE,
+                                     text=True).stdout.split()
+
+
+def build_accelerator(target, binary):
+    """Build accel-qtest-TARGET.so for an emulator: the folder of it."""
+    folder = OUT / f'modules-{target}'
+    module = folder / f'accel-qtest-{target}.so'
+    folder.mkdir(parents=True, exist_ok=True)
+    if has_qtest(binary):
+        return folder
+    stamp = re.search(rb'qemu_stamp(_[0-9a-f]+)', Path(binary).read_bytes())
+    if not stamp:
+        raise RuntimeError(f'{binary} takes no modules: no qtest for it')
+    stamp = stamp.group(1).decode()
+    mark = folder / 'built-for'
+    key = f'{stamp} {QEMU_BUILD}'
+    if module.exists() and mark.exists() and mark.read_text() == key:
+        return folder
+
+    text = (QEMU_BUILD / 'config-host.h').read_text()
+    text = re.sub(r'^#\s*(define|undef) CONFIG_STAMP\b.*$', '', text,
+                  flags=re.M)
+    (folder / 'config-host.h').write_text(
+        f'{text}\n#define CONFIG_STAMP {stamp}\n')
+    args, where = compile_command('accel/qtest/qtest.c',
+                                  f'libqemu-{target}-softmmu')
+    args[1:1] = ['-iquote', str(folder)]
+    build([*args, '-fPIC', '-shared', '-DBUILD_DSO', '-w', '-o', module,
+           QEMU_SOURCE / 'accel/qtest/qtest.c',
+           QEMU_SOURCE / 'module-common.c'], cwd=where)
+    mark.write_text(key)
+    return folder
+
+
+def preload():
+    """What a program that was not built with ASan must load first."""
+    paths = [build(['gcc', f'-print-file-name={name}']).strip()
+             for name in ('libasan.so', 'libubsan.so')]
+    return ' '.join(os.path.realpath(path) for path in paths)
+
+
+def write_wrapper(kind, target, binary, plugin, arguments=''):
+    """A script named as libqtest wants an emulator named: its path."""
+    path = OUT / kind / f'qemu-system-{target}'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ['#!/bin/sh',
+             '# The stock emulator with the library and the qtest module',
+             f'export QEMU_MODULE_DIR={OUT}/modules-{target}']
+    run = f'{shlex.quote(str(binary))} -plugin {shlex.quote(str(plugin))}'
+    if kind == 'sanitized':
+        asan = (f'detect_leaks=1:fast_unwind_on_malloc=0:log_path='
+                f'{SANITIZER_LOG}:abort_on_error=0:exitcode=99')
+        ubsan = f'print_stacktrace=1:halt_on_error=1:log_path={SANITIZER_LOG}'
+        lines += [f"export ASAN_OPTIONS='{asan}'",
+                  f"export UBSAN_OPTIONS='{ubsan}'",
+                  "export LSAN_OPTIONS='exitcode=0:report_objects=0'",
+                  f"exec env LD_PRELOAD='{preload()}' {run} {arguments}"
+                  ' $PVIOMMU_QTEST_ARGS "$@"']
+    else:
+        lines += [f'exec {run} {arguments} $PVIOMMU_QTEST_ARGS "$@"']
+    path.write_text('\n'.join(lines) + '\n')
+    path.chmod(0o755)
+    return path
+
+
+def clear_findings():
+    """Forget what sanitizers found so far."""
+    for path in OUT.glob(SANITIZER_LOG.name + '.*'):
+        path.unlink()
+
+
+def findings():
+    """What sanitizers found since: errors anywhere, leaks of the library.
+
+    The emulator itself frees little at its end, so a leak counts only if the
+    library is among its callers.
+    """
+    found = []
+    for path in sorted(OUT.glob(SANITIZER_LOG.name + '.*')):
+        text = path.read_text(errors='replace')
+        for part in re.split(r'\n(?=Direct leak|Indirect leak|SUMMARY)|\n\n',
+                             text):
+            if part.startswith('Direct leak'):
+                if 'pviommu' in part:
+                    found.append(part)
+            elif 'ERROR: AddressSanitizer' in part or \
+                    'runtime error:' in part:
+                found.append(text)
+                break
+    return '\n'.join(found)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Loading the library: into the right QEMU, and into no other."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+
+import harness
+from pvlab.tap import Skip, check, same
+
+# Types that are there once the library is loaded
+TYPES = ('pviommu-pci', 'pviommu-device')
+
+# ASan says of every program that switches stacks that it may be wrong
+SANITIZERS_OWN = re.compile(r'^(==\d+==WARNING: ASan|False positive|For '
+                            r'details see).*\n', re.M)
+
+
+def run(binary, *args, feed=''):
+    """An emulator without a machine: its status, stdout and stderr."""
+    done = subprocess.run(
+        [str(binary), '-machine', 'none', '-display', 'none', '-nodefaults',
+         *map(str, args)], input=feed, text=True, timeout=60,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return done.returncode, done.stdout, done.stderr
+
+
+def qmp(binary, *args, commands=()):
+    """Run QMP commands and quit: status, their returns, stderr."""
+    names = ('qmp_capabilities', *commands, 'quit')
+    feed = '\n'.join(command if command.startswith('{')
+                     else json.dumps({'execute': command})
+                     for command in names) + '\n'
+    status, out, err = run(binary, '-qmp', 'stdio', *args, feed=feed)
+    answers = [json.loads(line) for line in out.splitlines()]
+    return status, [answer['return'] for answer in answers
+                    if 'return' in answer], err
+
+
+def loads(binary, *plugin):
+    """PLUGIN is not given if BINARY is a script that adds it."""
+    status, answers, err = qmp(
+        binary, *plugin,
+        commands=('{"execute": "qom-list-types", "arguments":'
+                  ' {"abstract": true}}',))
+    err = re.sub(SANITIZERS_OWN, '', err)
+    same(err, '', 'stderr')
+    same(status, 0, 'status')
+    types = {entry['name'] for entry in answers[1]}
+    for name in TYPES:
+        check(name in types, f'type {name} is not there')
+
+
+def loads_under_kvm(binary, plugin):
+    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        raise Skip('no /dev/kvm')
+    status, _, err = qmp(binary, '-accel', 'kvm', '-plugin', plugin)
+    if 'failed to initialize kvm' in err or 'Could not access KVM' in err:
+        raise Skip('/dev/kvm is not usable')
+    same((status, err), (0, ''), 'status and stderr')
+
+
+def refuses(binary, plugin, *words):
+    status, _, err = run(binary, '-plugin', plugin, '-S')
+    same(status, 1, 'status')
+    lines = err.splitlines()
+    same(len(lines), 1, f'lines on stderr ({err!r})')
+    running = harness.build([binary, '--version']).split('version ')[1]
+    for word in (running.split()[0], 'pviommu', 'scripts/setup',
+                 '-Dqemu_source', *words):
+        check(word in lines[0], f'no {word!r} in {lines[0]!r}')
+
+
+def refuses_argument(binary, plugin):
+    status, _, err = run(binary, '-plugin', f'{plugin},granule=4k')
+    same(status, 1, 'status')
+    same(len(err.splitlines()), 1, f'lines on stderr ({err!r})')
+    check('-device pviommu-pci' in err, f'no advice in {err!r}')
+
+
+def unknown_without_plugin(binary):
+    status, _, err = run(binary, '-device', 'pviommu-pci')
+    same(status, 1, 'status')
+    check("'pviommu-pci' is not a valid device model name" in err, err)
+
+
+def exports_two_symbols(plugin):
+    out = harness.build(['nm', '-D', '--defined-only', plugin])
+    same(sorted(line.split()[-1] for line in out.splitlines()),
+         ['qemu_plugin_install', 'qemu_plugin_version'], 'exported')
+
+
+def needs_only_weak_symbols(plugin):
+    out = harness.build(['nm', '-D', '--undefined-only', plugin])
+    strong = [line for line in out.splitlines()
+              if not re.match(r'\s+[wv] ', line)]
+    same(strong, [], 'symbols that are not weak')
+
+
+def refused_by_other_kinds(plugin):
+    """linux-user emulators know -plugin too, and nothing of devices."""
+    for name in ('qemu-x86_64', 'qemu-x86_64-static'):
+        for folder in os.environ['PATH'].split(':'):
+            binary = os.path.join(folder, name)
+            if not os.path.exists(binary):
+                continue
+            done = subprocess.run([binary, '-plugin', plugin, '/bin/true'],
+                                  stderr=subprocess.PIPE, text=True)
+            same(done.returncode, 1, f'status of {shlex.quote(binary)}')
+            check('pviommu' in done.stderr, done.stderr)
+            return
+    raise Skip('no qemu-x86_64 (package qemu-user)')
+
+
+def cases(tap, sanitized):
+    """All cases, for every emulator."""
+    plugin = harness.BUILD / 'pviommu.so'
+    faulty = harness.BUILD / 'hw/pviommu/fault'
+    tap.case('load: exports nothing but the two entry points',
+             exports_two_symbols, plugin)
+    tap.case('load: needs no symbol that would stop it from loading',
+             needs_only_weak_symbols, plugin)
+    for target, binary in harness.emulators().items():
+        tap.case(f'load: {target}: registers its types', loads, binary,
+                 '-plugin', plugin)
+        tap.case(f'load: {target}: with sanitizers', loads,
+                 sanitized[target])
+        tap.case(f'load: {target}: without it, the device is unknown',
+                 unknown_without_plugin, binary)
+        tap.case(f'load: {target}: refuses arguments', refuses_argument,
+                 binary, plugin)
+        tap.case(f'refuse: {target}: another version', refuses, binary,
+                 faulty / 'pviommu-fault-version.so', '9.99.0')
+        tap.case(f'refuse: {target}: another layout of a structure', refuses,
+                 binary, faulty / 'pviommu-fault-layout.so', 'pci-device')
+        tap.case(f'refuse: {target}: a symbol that is not there', refuses,
+                 binary, faulty / 'pviommu-fault-symbol.so',
+                 'pviommu_no_such_qemu_function')
+    tap.case('load: x86_64: under KVM', loads_under_kvm,
+             harness.emulators()['x86_64'], plugin)
+    tap.case('refuse: a user-mode emulator', refused_by_other_kinds, plugin)
