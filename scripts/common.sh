@@ -9,6 +9,8 @@
 # Built things of this checkout, and what outlives checkouts
 export PVIOMMU_BUILD=${PVIOMMU_BUILD:-$ROOT/build}
 export PVIOMMU_CACHE=${PVIOMMU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pviommu}
+PVIOMMU_BUILD=$(realpath -m "$PVIOMMU_BUILD")
+PVIOMMU_CACHE=$(realpath -m "$PVIOMMU_CACHE")
 LOGS=$PVIOMMU_BUILD/logs
 
 say() {
@@ -32,6 +34,8 @@ step() {
     say "$text"
     "$@" > "$log" 2>&1 < /dev/null &
     pid=$!
+    # a background job of a script does not see the interrupt key
+    trap 'kill "$pid" 2> /dev/null; exit 130' INT TERM
     while kill -0 "$pid" 2> /dev/null; do
         sleep 0.2
         if ((SECONDS - last >= 10)); then
@@ -44,6 +48,7 @@ step() {
         tail -n 30 "$log" | cut -c 1-300 >&2
         die "failed: $text (all of its output: $log)"
     fi
+    trap - INT TERM
     elapsed=$((SECONDS - start))
     ((elapsed < 5)) || say "  done in $elapsed s"
 }

@@ -48,18 +48,23 @@ def build_programs():
     build(['ninja', '-C', BUILD, 'qtests'])
 
 
-def build_sanitized():
-    """The library with ASan and UBSan: where it is."""
-    folder = BUILD / 'sanitized'
+def build_variant(name, env, *options):
+    """Another build of the library, as this one but for ...: where it is."""
+    folder = BUILD / name
     args = (BUILD / 'setup.args').read_text().split()
     mark = folder / 'setup.args'
     if not mark.exists() or mark.read_text().split() != args:
         shutil.rmtree(folder, ignore_errors=True)
-        build(['meson', 'setup', folder, ROOT,
-               '-Db_sanitize=address,undefined', *args])
+        build(['meson', 'setup', folder, ROOT, *options, *args],
+              env={**os.environ, **env})
         mark.write_text(' '.join(args))
     build(['ninja', '-C', folder, 'pviommu.so'])
     return folder / 'pviommu.so'
+
+
+def build_sanitized():
+    """The library with ASan and UBSan: where it is."""
+    return build_variant('sanitized', {}, '-Db_sanitize=address,undefined')
 
 
 def compile_command(name, output):
