@@ -9,7 +9,7 @@
 
 #include <sys/resource.h>
 
-#include "hw/boards.h"
+#include "exec/cpu-common.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/units.h"
@@ -206,11 +206,23 @@ static bool may_lock_all(void)
     return line && strtoull(line + strlen("\nCapEff:"), NULL, 16) & (1 << 14);
 }
 
+static int add_block(RAMBlock *block, void *opaque)
+{
+    uint64_t *sum = opaque;
+
+    *sum += qemu_ram_get_max_length(block);
+    return 0;
+}
+
 /* Say before VFIO fails how much locked memory its devices need */
 void pviommu_host_info_check_memlock(PviommuDevice *s)
 {
-    uint64_t ram = current_machine->ram_size, need = 0;
+    /* Video memory and ROMs count too, and devices to come have some */
+    uint64_t ram = 32 * MiB, need = 0;
     struct rlimit limit;
+
+    qemu_ram_foreach_block(add_block, &ram);
+    ram = ROUND_UP(ram, MiB);
 
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);

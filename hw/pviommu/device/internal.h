@@ -69,7 +69,7 @@ typedef struct PviommuCounters {
  * @shows: which of the two is enabled, and what the host was given
  * @parked: its last device has left; it shows nothing until the next comes
  * @passthrough: a VFIO device asked for the space
- * @told: errnos of the host that the operator was told of
+ * @told: what the operator was told of: a bit for each errno of the host
  * @regions: reserved regions of the host, before those of the machine
  * @rcu: frees it
  */

@@ -15,6 +15,9 @@
 #include "qemu/error-report.h"
 #include "internal.h"
 
+/* A bit of PviommuSpace.told that is no errno */
+#define TOLD_BLOCKED (1ULL << 63)
+
 PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
                                 int host_group)
 {
@@ -186,6 +189,10 @@ void pviommu_space_force(PviommuSpace *space)
         enable_iommu(space, false);
         enable_iommu(space, true);
     }
+    if (space->told & TOLD_BLOCKED) {
+        return;
+    }
+    space->told |= TOLD_BLOCKED;
     name = pviommu_space_name(space);
     error_report("pviommu: %s is blocked: the host could serve neither its "
                  "new state nor its old one; the guest may attach it again",
