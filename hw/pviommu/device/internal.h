@@ -27,6 +27,9 @@ OBJECT_DECLARE_SIMPLE_TYPE(PviommuDevice, PVIOMMU_DEVICE)
 
 #define TYPE_PVIOMMU_MEMORY_REGION "pviommu-memory-region"
 
+/* Bytes of properties in a PROBE: room for 21 reserved regions */
+#define PVIOMMU_PROPERTIES_SIZE 512
+
 /* Guest mistakes outside of requests, counted beside enum PviommuMistake */
 typedef enum PviommuDeviceMistake {
     PVIOMMU_MISTAKE_CONFIG_WRITE = PVIOMMU_MISTAKE__MAX,

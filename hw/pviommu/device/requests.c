@@ -105,7 +105,7 @@ static void note_mistakes(PviommuDevice *s, const PviommuRequest *req,
 /* Write the answer into @elem; returns the used length */
 static uint32_t write_answer(VirtQueueElement *elem, size_t writable,
                              const PviommuAnswer *answer,
-                             const void *properties, size_t properties_size)
+                             const void *properties)
 {
     const uint8_t tail[PVIOMMU_TAIL_SIZE] = { answer->status };
     size_t done = 0;
@@ -114,9 +114,9 @@ static uint32_t write_answer(VirtQueueElement *elem, size_t writable,
         return 0;
     }
     writable -= sizeof(tail);
-    if (properties && writable >= properties_size) {
+    if (properties && writable >= PVIOMMU_PROPERTIES_SIZE) {
         done = iov_from_buf(elem->in_sg, elem->in_num, 0, properties,
-                            properties_size);
+                            PVIOMMU_PROPERTIES_SIZE);
     }
     iov_memset(elem->in_sg, elem->in_num, done, 0, writable - done);
     iov_from_buf(elem->in_sg, elem->in_num, writable, tail, sizeof(tail));
@@ -127,8 +127,7 @@ static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
 {
     size_t readable = iov_size(elem->out_sg, elem->out_num);
     size_t writable = iov_size(elem->in_sg, elem->in_num);
-    size_t properties_size = pviommu_iommu_config(s->iommu)->probe_size;
-    g_autofree void *properties = g_malloc0(properties_size);
+    uint8_t properties[PVIOMMU_PROPERTIES_SIZE];
     uint8_t copy[PVIOMMU_REQUEST_MAX] = { 0 };
     PviommuRequest req = { 0 };
     PviommuAnswer answer = { 0 };
@@ -173,8 +172,7 @@ static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
         log_request(s, &req, &answer, host);
     }
     return write_answer(elem, writable, &answer,
-                        req.type == PVIOMMU_T_PROBE ? properties : NULL,
-                        properties_size);
+                        req.type == PVIOMMU_T_PROBE ? properties : NULL);
 }
 
 /* Drain the queue, but no more than its size at once: others want to run */

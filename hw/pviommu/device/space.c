@@ -82,8 +82,8 @@ void pviommu_space_regions_changed(PviommuSpace *space)
             .type = s->regions[i].type,
         });
     }
-    pviommu_regions_fit(regions, pviommu_iommu_config(s->iommu)->probe_size /
-                                 PVIOMMU_RESV_MEM_SIZE);
+    pviommu_regions_fit(regions,
+                        PVIOMMU_PROPERTIES_SIZE / PVIOMMU_RESV_MEM_SIZE);
 
     g_rw_lock_writer_lock(&s->lock);
     for (unsigned i = 0; i < s->endpoints->len; i++) {

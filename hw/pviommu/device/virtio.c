@@ -23,7 +23,6 @@
 #include "internal.h"
 
 #define QUEUE_SIZE 256
-#define PROBE_SIZE 512
 
 /* The window of message signalled interrupts on x86 */
 #define X86_MSI_FIRST 0xfee00000ULL
@@ -255,7 +254,7 @@ static void make_state(PviommuDevice *s)
         .page_size_mask = qemu_real_host_page_size(),
         .input_last = UINT64_MAX,
         .domain_last = UINT32_MAX,
-        .probe_size = PROBE_SIZE,
+        .probe_size = PVIOMMU_PROPERTIES_SIZE,
         .max_domains = s->max_domains,
         .max_mappings = s->max_mappings,
         .bypass = s->boot_bypass,
@@ -390,7 +389,7 @@ static const Property properties[] = {
     DEFINE_PROP("aw-bits", PviommuDevice, aw_bits, prop_aw_bits, uint8_t),
     DEFINE_PROP_UINT32("max-domains", PviommuDevice, max_domains, 65536),
     DEFINE_PROP_UINT64("max-mappings", PviommuDevice, max_mappings,
-                       1024 * 1024 * 16),
+                       4 * 1024 * 1024),
     DEFINE_PROP_STRING("requests-log", PviommuDevice, log_path),
     DEFINE_PROP_ARRAY("reserved-regions", PviommuDevice, nr_regions, regions,
                       qdev_prop_reserved_region, ReservedRegion),
