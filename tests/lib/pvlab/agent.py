@@ -58,6 +58,7 @@ class Agent:
             except TimeoutError:
                 continue
             if not data:
+                time.sleep(0.5)  # for the emulator to end, and say why
                 self._alive()
                 raise Lost(f"the machine hung up: {what}")
             self._pending += data

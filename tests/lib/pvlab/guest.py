@@ -114,9 +114,12 @@ class Linux:
                 sleep 0.2
             done""", timeout + 20)
 
-    def read_sum(self, name, mib, skip=0) -> str:
-        """The SHA-256 of MIB MiB of a block device, read past the cache."""
-        out = self.run(f"dd if=/dev/{name} bs=1M count={mib} skip={skip} "
+    def read_sum(self, name, mib, skip=0, block_kib=1024) -> str:
+        """The SHA-256 of MIB MiB of a block device, read past the cache in
+        blocks of BLOCK_KIB KiB."""
+        each = 1024 // block_kib
+        out = self.run(f"dd if=/dev/{name} bs={block_kib}k "
+                       f"count={mib * each} skip={skip * each} "
                        "iflag=direct 2>/dev/null | sha256sum", 180)
         return out.split()[0]
 

@@ -59,7 +59,7 @@ sleep 60
 """
 
 
-def _exports(kernel) -> str:
+def _exports(kernel, share) -> str:
     """This process's own settings, for the program in the host."""
     chosen = {name: value for name, value in os.environ.items()
               if name.startswith("PVIOMMU_")}
@@ -67,6 +67,7 @@ def _exports(kernel) -> str:
         "PVIOMMU_CACHE": str(paths.cache()),
         "PVIOMMU_BUILD": str(paths.BUILD),
         "PVIOMMU_KERNEL": str(kernel.folder),
+        "PVIOMMU_SHARE_INSIDE": SHARE, "PVIOMMU_SHARE_OUTSIDE": str(share),
         "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
         "HOME": "/run", "TMPDIR": "/run", "LC_ALL": "C.UTF-8",
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
@@ -90,7 +91,7 @@ class Host:
         initrd = folder / "host.initrd"
         initramfs.build(initrd, kernel, MODULES, INIT)
         (self.share / "program").write_text(PROGRAM.format(
-            exports=_exports(kernel), cwd=shlex.quote(str(paths.ROOT)),
+            exports=_exports(kernel, self.share), cwd=shlex.quote(str(paths.ROOT)),
             command=shlex.join([sys.executable, *map(str, command)])))
         append = ("console=ttyS0 loglevel=5 panic=-1 nokaslr nohz=off "
                   "highres=off intel_iommu=on iommu=pt mitigations=off "
@@ -124,8 +125,10 @@ class Host:
             try:
                 line = agent.read_line(deadline, "the host's program")
             except Lost as error:
-                raise Lost(f"{error}; see {self.folder}/host.console and "
-                           f"{self.share}/program.stderr") from error
+                raise Lost(f"{error}; see "
+                           f"{paths.shown(self.folder)}/host.console and "
+                           f"{paths.shown(self.share)}/program.stderr"
+                           ) from error
             if line.startswith("EXIT "):
                 self.status = int(line.split()[1])
                 return

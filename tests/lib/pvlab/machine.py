@@ -80,8 +80,9 @@ class Machine:
             self.agent.wait_ready(timeout)
         except Lost as error:
             last = self.console().strip().splitlines()[-3:]
-            raise Lost(f"{error}; the console is in {self.console_path}, "
-                       "its end: " + " / ".join(last)) from error
+            raise Lost(f"{error}; the console is in "
+                       f"{paths.shown(self.console_path)}, its end: "
+                       + (" / ".join(last) or "nothing")) from error
         return time.monotonic() - self.started
 
     def run(self, script, timeout=60) -> str:

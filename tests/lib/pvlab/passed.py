@@ -69,6 +69,23 @@ class PassedGuest:
             return self.machine.get("iommu", "mappings")
         return None
 
+    def counters(self) -> dict:
+        """All that our device counts."""
+        return {name: self.machine.get("iommu", name) for name in (
+            "requests", "statuses", "host-refusals", "faults-reported",
+            "faults-dropped", "mistakes")}
+
+    def refusals(self) -> int:
+        """How often the host refused what our device asked of it."""
+        return self.machine.get("iommu", "host-refusals")
+
+    def disk_endpoint(self) -> dict:
+        """What our device says of the disk."""
+        for endpoint in self.machine.get("iommu", "endpoints"):
+            if endpoint["device"].endswith("/disk"):
+                return endpoint
+        raise KeyError("no endpoint is the disk")
+
     def stray_disk(self, iova):
         """Have the disk itself fetch commands from where nothing is mapped:
         its driver is taken off, and the controller started by hand."""

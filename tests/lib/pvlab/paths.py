@@ -62,6 +62,17 @@ def qmp_class():
     return QEMUMonitorProtocol
 
 
+def shown(path) -> str:
+    """PATH as the person who reads a message finds it: outside of the host,
+    and from the top of the checkout if it is below."""
+    path = str(path)
+    inside, outside = (os.environ.get(f"PVIOMMU_SHARE_{side}")
+                       for side in ("INSIDE", "OUTSIDE"))
+    if inside and outside and path.startswith(inside + "/"):
+        path = outside + path[len(inside):]
+    return path.removeprefix(f"{ROOT}/")
+
+
 def plugin() -> Path:
     """build/pviommu.so, or the file that PVIOMMU_PLUGIN names."""
     path = Path(os.environ.get("PVIOMMU_PLUGIN", BUILD / "pviommu.so"))

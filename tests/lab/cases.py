@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the lab's guests have in common: the cases that any of them runs."""
+
+from pvlab import host, kernel, relay, subject, tap
+from pvlab.passed import DISK, ENGINE, MEMORY_MIB, PassedGuest, host_faults
+from pvlab.tap import check, same
+
+LAZY, STRICT = "DMA-FQ", "DMA"
+# Locked memory that a translated guest may have at rest, in MiB
+REST_MIB = 64
+
+
+class Lab:
+    """What all guests share."""
+
+    def __init__(self, options):
+        self.outside = relay.Outside()
+        self.results = tap.Tap(only=options.only, say=self.outside.say)
+        self.iommu = subject.Subject(options.device, options.plugin)
+        self.kernel = kernel.debian()
+        self.case = self.results.case
+
+    def wanted(self, *names):
+        """Whether any of these cases was asked for."""
+        return any(map(self.results.wanted, names))
+
+    def start(self, name, append="", **how) -> PassedGuest:
+        """A guest with the disk, not waited for."""
+        return PassedGuest(name, self.kernel, self.iommu, append=append,
+                           **how)
+
+    def boot(self, running) -> "Cases":
+        """Wait for a guest; the boot is itself a case."""
+        name = running.machine.name
+        spent = running.machine.boot(180)
+        self.results.say(f"{name}: the guest is up after {spent:.1f} s")
+        self.results.result(True, f"{name}/boot")
+        return Cases(self, running)
+
+
+class Cases:
+    """Cases of one running guest."""
+
+    def __init__(self, lab, running):
+        self.lab = lab
+        self.guest = running
+        self.linux = running.linux
+        self.machine = running.machine
+
+    def type_is(self, wanted):
+        """The IOMMU has its driver, the disk its group and driver."""
+        check(self.linux.iommu_driver(), "virtio_iommu is bound to nothing")
+        same(self.linux.driver(DISK), "nvme", "the disk's driver")
+        same(self.linux.group_type(DISK), wanted, "type of the disk's group")
+
+    def read(self):
+        """What the guest reads is what is on the image outside."""
+        self.linux.wait_block("nvme0n1")
+        same(self.linux.read_sum("nvme0n1", 4), self.lab.outside.disk_sum(4),
+             "first 4 MiB as the guest reads them")
+
+    def write(self):
+        """What the guest writes gets to the image outside."""
+        wrote = self.linux.write_random("nvme0n1", 3, seek=5)
+        same(self.lab.outside.disk_sum(3, 5), wrote, "3 MiB on the image")
+        same(self.linux.read_sum("nvme0n1", 3, 5), wrote, "3 MiB read again")
+
+    def figures(self, when):
+        """Mappings and locked memory now, also noted."""
+        mappings, locked = self.guest.mappings(), self.guest.locked_mib()
+        self.lab.results.note(f"{when}: {mappings} mappings, "
+                              f"{locked:.1f} MiB locked")
+        return mappings, locked
+
+    def change_type(self, wanted):
+        """Change the type of the disk's group, and use the disk."""
+        status, out = self.linux.set_type(DISK, "nvme", wanted)
+        same(status, 0, f"writing {wanted}: {out}; status")
+        same(self.linux.group_type(DISK), wanted, "type of the disk's group")
+        self.read()
+        self.write()
+
+    def identity_and_back(self, back):
+        """Translation off maps all of the guest's memory, on again only
+        what the driver maps."""
+        mappings, locked = self.figures("translated")
+        check(locked < REST_MIB, f"{locked} MiB locked while translated")
+        self.change_type("identity")
+        none, all_locked = self.figures("identity")
+        check(all_locked >= MEMORY_MIB, f"{all_locked} MiB locked in identity")
+        self.change_type(back)
+        again, locked = self.figures("translated again")
+        check(locked < REST_MIB, f"{locked} MiB locked, translated again")
+        if mappings is not None:
+            check(mappings > 0 and again > 0, "no mappings while translated")
+            same(none, 0, "mappings in identity")
+
+    def stray_disk(self):
+        """The disk fetches from an address that is not mapped: the host
+        blocks it, and its log says so."""
+        iova = 0x5BAD1000
+        self.guest.stray_disk(iova)
+        found = host_faults(host.NVME, iova)
+        check(found, "no DMAR fault of the disk in the host's log")
+        self.lab.results.note(found[0])
+        self.linux.bind(DISK, "nvme")
+        self.read()
+
+    def stray_engine(self):
+        """So does a second device, which has an empty domain."""
+        iova = 0xBAD2000
+        self.guest.stray_engine(iova)
+        same(self.linux.group_type(ENGINE), STRICT, "type of its group")
+        found = host_faults(host.EDU, iova)
+        check(found, "no DMAR fault of the engine in the host's log")
+        self.lab.results.note(found[0])
+
+    def reboot(self, wanted):
+        """The guest reboots and has its disk again."""
+        self.machine.agent.send("reboot -f")
+        self.machine.boot(180)
+        self.type_is(wanted)
+        self.read()
+        self.write()
+
+    def poweroff(self):
+        """The guest powers off; QEMU ends well and has said nothing."""
+        self.machine.agent.send("poweroff -f")
+        same(self.machine.wait(60), 0, "QEMU's status")
+        if self.guest.iommu.ours:
+            # VFIO's word on a device that has no reset is not ours to judge
+            said = [line for line in self.machine.stderr().splitlines()
+                    if "Cannot reset device" not in line]
+            same(said, [], "what QEMU printed")
