@@ -18,15 +18,10 @@ debian_codename() {
     (. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME")
 }
 
-installed() {
-    dpkg-query -W -f '${db:Status-Status}\n' "$@" 2> /dev/null |
-        grep -cx installed || true
-}
-
 # the version of a package that is installed, nothing if it is not
 installed_version() {
     dpkg-query -W -f '${db:Status-Status} ${Version}\n' "$1" 2> /dev/null |
-        sed -n 's/^installed //p'
+        sed -n 's/^installed //p' || true
 }
 
 # The machine's own Debian archives, as "site suite" lines; apt reads both
@@ -96,7 +91,7 @@ install_packages() {
         newer+=("${EMULATORS[@]}")
     fi
     for p in "${want[@]}"; do
-        [ "$(installed "$p")" != 0 ] || missing+=("$p")
+        [ -n "$(installed_version "$p")" ] || missing+=("$p")
     done
     for p in "${newer[@]}"; do
         v=$(installed_version "$p")

@@ -22,6 +22,10 @@ die() {
     exit 1
 }
 
+# Nothing stops without a word
+set -E
+trap 'say "stopped by: $BASH_COMMAND (${BASH_SOURCE[0]##*/}:$LINENO)"' ERR
+
 # step TEXT COMMAND...: run it with its output in a log, and say every ten
 # seconds how far it is. Where it fails, the end of the log is shown.
 step() {
@@ -41,7 +45,8 @@ step() {
         if ((SECONDS - last >= 10)); then
             last=$SECONDS
             say "  ... $((SECONDS - start)) s: $(tail -c 300 "$log" |
-                tr '\r' '\n' | tail -n 1 | cut -c 1-100)"
+                tr '\r' '\n' | awk 'NF { l = $0 } END { print l }' |
+                cut -c 1-100)"
         fi
     done
     if ! wait "$pid"; then
@@ -76,7 +81,7 @@ hold_lock() {
 
 # qemu_version BINARY: such as 10.0.2
 qemu_version() {
-    "$1" --version 2> /dev/null |
+    { "$1" --version 2> /dev/null || true; } |
         sed -n '1s/.*version \([0-9][0-9.]*\).*/\1/p'
 }
 
