@@ -40,17 +40,20 @@ typedef struct PviommuHost {
  * pviommu_host_map - map on every receiver, or on none
  * @host: the address space
  * @mapping: what to map; parts that are no RAM are left out
+ * @section: the only part of guest memory to map, or NULL for all
  *
  * Return: 0, or the negative errno of the first refusal, undone;
  * PVIOMMU_HOST_LOST when the undo failed too, and then the address space
  * must be cleared.
  */
-int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping);
+int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping,
+                     const MemoryRegionSection *section);
 
 /**
  * pviommu_host_unmap - unmap on every receiver, or on none
  * @host: the address space
- * @mapping: what pviommu_host_map() was given
+ * @mapping: what pviommu_host_map() was given, or what
+ *           pviommu_pieces_clip() made of it
  *
  * Return: as pviommu_host_map().
  */
@@ -156,18 +159,33 @@ typedef int PviommuPieceFunc(const PviommuPiece *piece, void *opaque);
 /**
  * pviommu_pieces_foreach - walk the RAM under a mapping
  * @mapping: the mapping
+ * @section: part of guest memory to look at, which may not be in place or
+ *           populated yet; NULL for all of guest memory as it is
  * @func: called for each piece, in order of IOVA
  * @opaque: handed on to @func
  *
  * Pieces are maximal, but none crosses the middle of the 64-bit space (VFIO
  * clears the two halves separately, and type1 refuses to unmap part of what
- * one call mapped), and of memory that a RamDiscardManager rules only what
- * is populated is shown.
+ * one call mapped).  Of memory that a RamDiscardManager rules only what is
+ * populated is shown, in pieces that can be discarded one by one.
  *
  * Return: 0, or what @func stopped with.
  */
 int pviommu_pieces_foreach(const PviommuMapping *mapping,
+                           const MemoryRegionSection *section,
                            PviommuPieceFunc *func, void *opaque);
+
+/**
+ * pviommu_pieces_clip - cut a mapping to a section of guest memory
+ * @mapping: the mapping
+ * @section: the section
+ * @clipped: where to put the part, cut to whole pages of the host
+ *
+ * Return: whether there is such a part.
+ */
+bool pviommu_pieces_clip(const PviommuMapping *mapping,
+                         const MemoryRegionSection *section,
+                         PviommuMapping *clipped);
 
 /**
  * struct PviommuReceiverOps - a kind of receiver
@@ -178,7 +196,8 @@ int pviommu_pieces_foreach(const PviommuMapping *mapping,
  */
 typedef struct PviommuReceiverOps {
     const char *name;
-    int (*map)(void *receiver, const PviommuMapping *mapping);
+    int (*map)(void *receiver, const PviommuMapping *mapping,
+               const MemoryRegionSection *section);
     int (*unmap)(void *receiver, const PviommuMapping *mapping);
     int (*clear)(void *receiver);
 } PviommuReceiverOps;
@@ -214,5 +233,46 @@ void pviommu_container_foreach(AddressSpace *as, PviommuContainerFunc *func,
  */
 VFIOContainerBase *pviommu_container_find(AddressSpace *as,
                                           const IOMMUNotifier *notifier);
+
+/**
+ * typedef PviommuMemoryFunc - called when guest memory changes
+ * @section: RAM that appears or goes away
+ * @present: which of the two
+ * @opaque: as given
+ *
+ * Return: 0, or a negative errno that refuses to populate memory.
+ */
+typedef int PviommuMemoryFunc(const MemoryRegionSection *section,
+                              bool present, void *opaque);
+
+/**
+ * struct PviommuMemory - watches guest memory
+ * @listener: on the address space of the system
+ * @discards: PviommuDiscard, one for each section that can be discarded
+ * @func: told of every change
+ * @opaque: for @func
+ */
+typedef struct PviommuMemory {
+    MemoryListener listener;
+    QLIST_HEAD(, PviommuDiscard) discards;
+    PviommuMemoryFunc *func;
+    void *opaque;
+} PviommuMemory;
+
+/**
+ * pviommu_memory_watch - start to watch guest memory
+ * @memory: all zeros
+ * @func: called at once for what is there, then for every change, while the
+ *        topology still shows the state before
+ * @opaque: handed on to @func
+ */
+void pviommu_memory_watch(PviommuMemory *memory, PviommuMemoryFunc *func,
+                          void *opaque);
+
+/**
+ * pviommu_memory_unwatch - stop to watch guest memory
+ * @memory: as started
+ */
+void pviommu_memory_unwatch(PviommuMemory *memory);
 
 #endif /* PVIOMMU_HOST_H */

@@ -14,12 +14,6 @@ static PviommuSpace *space_of(const PviommuGroup *group)
     return pviommu_group_opaque(group);
 }
 
-static bool served(const PviommuGroup *group)
-{
-    return !pviommu_group_fenced(group) &&
-           !pviommu_host_idle(&space_of(group)->host);
-}
-
 /**
  * pviommu_change_finish - commit a change that is no concern of the host
  * @s: the device
@@ -39,16 +33,7 @@ static void undo(PviommuDevice *s, PviommuChange *change)
     g_rw_lock_writer_unlock(&s->lock);
 }
 
-/* Nothing is known of what the host holds for @group: let it hold nothing */
-static void lose(PviommuDevice *s, PviommuGroup *group)
-{
-    g_rw_lock_writer_lock(&s->lock);
-    pviommu_group_set_fenced(group, true);
-    g_rw_lock_writer_unlock(&s->lock);
-    pviommu_space_force(space_of(group));
-}
-
-static int apply_map(PviommuDevice *s, PviommuChange *change)
+static int apply_map(PviommuChange *change)
 {
     const PviommuMapping *m = &change->mapping;
     PviommuGroup *group = NULL, *bad = NULL;
@@ -56,8 +41,8 @@ static int apply_map(PviommuDevice *s, PviommuChange *change)
 
     while (!ret &&
            (group = pviommu_domain_next_group(change->domain, group))) {
-        if (served(group)) {
-            ret = pviommu_host_map(&space_of(group)->host, m);
+        if (pviommu_space_served(space_of(group))) {
+            ret = pviommu_host_map(&space_of(group)->host, m, NULL);
             bad = group;
         }
     }
@@ -72,20 +57,20 @@ static int apply_map(PviommuDevice *s, PviommuChange *change)
                        PVIOMMU_FAULT_R_MAPPING);
     group = NULL;
     while ((group = pviommu_domain_next_group(change->domain, group)) != bad) {
-        if (served(group) &&
+        if (pviommu_space_served(space_of(group)) &&
             pviommu_host_unmap(&space_of(group)->host, m)) {
-            lose(s, group);
+            pviommu_space_lose(space_of(group));
         }
     }
     if (ret == PVIOMMU_HOST_LOST) {
-        lose(s, bad);
+        pviommu_space_lose(space_of(bad));
     }
     return ret;
 }
 
 /* Map again what was removed from @group, up to the mapping at @end */
-static void restore(PviommuDevice *s, const PviommuChange *change,
-                    PviommuGroup *group, const PviommuMapping *end)
+static void restore(const PviommuChange *change, PviommuGroup *group,
+                    const PviommuMapping *end)
 {
     PviommuMappingIter iter = { 0 };
     PviommuMapping m;
@@ -94,14 +79,14 @@ static void restore(PviommuDevice *s, const PviommuChange *change,
         if (end && m.first == end->first) {
             return;
         }
-        if (pviommu_host_map(&space_of(group)->host, &m)) {
-            lose(s, group);
+        if (pviommu_host_map(&space_of(group)->host, &m, NULL)) {
+            pviommu_space_lose(space_of(group));
             return;
         }
     }
 }
 
-static int apply_unmap(PviommuDevice *s, PviommuChange *change)
+static int apply_unmap(PviommuChange *change)
 {
     PviommuGroup *group = NULL, *bad = NULL;
     PviommuMapping m;
@@ -111,7 +96,7 @@ static int apply_unmap(PviommuDevice *s, PviommuChange *change)
            (group = pviommu_domain_next_group(change->domain, group))) {
         PviommuMappingIter iter = { 0 };
 
-        if (!served(group)) {
+        if (!pviommu_space_served(space_of(group))) {
             continue;
         }
         bad = group;
@@ -126,14 +111,14 @@ static int apply_unmap(PviommuDevice *s, PviommuChange *change)
     pviommu_space_refused(space_of(bad), "to remove a mapping", -ret, NULL);
     group = NULL;
     while ((group = pviommu_domain_next_group(change->domain, group)) != bad) {
-        if (served(group)) {
-            restore(s, change, group, NULL);
+        if (pviommu_space_served(space_of(group))) {
+            restore(change, group, NULL);
         }
     }
     if (ret == PVIOMMU_HOST_LOST) {
-        lose(s, bad);
+        pviommu_space_lose(space_of(bad));
     } else {
-        restore(s, change, bad, &m);
+        restore(change, bad, &m);
     }
     return ret;
 }
@@ -161,10 +146,10 @@ int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
         ret = pviommu_space_switch(space_of(group));
         break;
     case PVIOMMU_CHANGE_MAP:
-        ret = apply_map(s, change);
+        ret = apply_map(change);
         break;
     case PVIOMMU_CHANGE_UNMAP:
-        ret = apply_unmap(s, change);
+        ret = apply_unmap(change);
         break;
     case PVIOMMU_CHANGE_NONE:
         break;

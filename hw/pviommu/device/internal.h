@@ -156,6 +156,7 @@ typedef struct PviommuEvents {
  * @endpoints: PviommuPciEndpoint *, owned
  * @numbers: core's endpoint to its PviommuPciEndpoint
  * @listener: tells of devices that come and go
+ * @memory: tells of guest memory that comes and goes
  * @ready: freezes what the guest will read
  * @frozen: the machine runs; granule and ranges are fixed
  * @system_reset: a reset of the machine is under way
@@ -188,6 +189,7 @@ struct PviommuDevice {
     GPtrArray *endpoints;
     GHashTable *numbers;
     DeviceListener listener;
+    PviommuMemory memory;
     Notifier ready;
     bool frozen;
     bool system_reset;
@@ -225,6 +227,10 @@ int pviommu_change_apply(PviommuDevice *s, PviommuChange *change);
 void pviommu_change_force(PviommuDevice *s, PviommuChange *change);
 void pviommu_change_finish(PviommuDevice *s, PviommuChange *change);
 
+/* memory.c: guest memory that changes under mappings */
+void pviommu_follow_memory_start(PviommuDevice *s);
+void pviommu_follow_memory_stop(PviommuDevice *s);
+
 /* space.c: address spaces */
 PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
                                 int host_group);
@@ -232,6 +238,8 @@ void pviommu_space_free(PviommuSpace *space);
 void pviommu_space_init_type(void);
 int pviommu_space_switch(PviommuSpace *space);
 void pviommu_space_force(PviommuSpace *space);
+bool pviommu_space_served(const PviommuSpace *space);
+void pviommu_space_lose(PviommuSpace *space);
 void pviommu_space_retry(PviommuSpace *space);
 void pviommu_space_park(PviommuSpace *space);
 void pviommu_space_regions_changed(PviommuSpace *space);

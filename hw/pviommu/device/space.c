@@ -172,18 +172,22 @@ int pviommu_space_switch(PviommuSpace *space)
                                   : show_domain(space, want);
 }
 
+static void set_fenced(PviommuSpace *space, bool fenced)
+{
+    g_rw_lock_writer_lock(&space->device->lock);
+    pviommu_group_set_fenced(space->group, fenced);
+    g_rw_lock_writer_unlock(&space->device->lock);
+}
+
 /* The same for a change that nobody can refuse: what fails stays blocked */
 void pviommu_space_force(PviommuSpace *space)
 {
-    PviommuDevice *s = space->device;
     g_autofree char *name = NULL;
 
     if (!pviommu_space_switch(space)) {
         return;
     }
-    g_rw_lock_writer_lock(&s->lock);
-    pviommu_group_set_fenced(space->group, true);
-    g_rw_lock_writer_unlock(&s->lock);
+    set_fenced(space, true);
     if (pviommu_space_switch(space)) {
         /* Not even empty: VFIO's listener drops all with the region */
         enable_iommu(space, false);
@@ -199,14 +203,24 @@ void pviommu_space_force(PviommuSpace *space)
                  name);
 }
 
+/* Whether changes of the domain must be carried to the host */
+bool pviommu_space_served(const PviommuSpace *space)
+{
+    return !pviommu_group_fenced(space->group) &&
+           !pviommu_host_idle(&space->host);
+}
+
+/* Nothing is known of what the host holds: let it hold nothing */
+void pviommu_space_lose(PviommuSpace *space)
+{
+    set_fenced(space, true);
+    pviommu_space_force(space);
+}
+
 /* The same with a fresh start for a space that was blocked */
 void pviommu_space_retry(PviommuSpace *space)
 {
-    PviommuDevice *s = space->device;
-
-    g_rw_lock_writer_lock(&s->lock);
-    pviommu_group_set_fenced(space->group, false);
-    g_rw_lock_writer_unlock(&s->lock);
+    set_fenced(space, false);
     pviommu_space_force(space);
 }
 

@@ -312,6 +312,7 @@ static void device_realize(DeviceState *dev, Error **errp)
 
     pci_setup_iommu(s->primary_bus, &pviommu_pci_iommu_ops, s);
     pviommu_endpoints_start(s);
+    pviommu_follow_memory_start(s);
     s->ready.notify = ready;
     qemu_add_machine_init_done_notifier(&s->ready);
     qemu_register_reset(system_reset, s);
@@ -328,6 +329,7 @@ static void device_unrealize(DeviceState *dev)
 
     qemu_unregister_reset(system_reset, s);
     qemu_remove_machine_init_done_notifier(&s->ready);
+    pviommu_follow_memory_stop(s);
     pviommu_endpoints_stop(s);
     pviommu_events_cleanup(s);
     qemu_bh_delete(s->more);

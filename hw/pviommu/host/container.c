@@ -55,7 +55,8 @@ VFIOContainerBase *pviommu_container_find(AddressSpace *as,
 typedef struct MapWalk {
     VFIOContainerBase *container;
     const PviommuMapping *mapping;
-    uint64_t mapped;        /* IOVA behind the last piece that is mapped */
+    uint64_t first;         /* of the first piece that is mapped */
+    uint64_t last;          /* of the last one */
     bool any;
 } MapWalk;
 
@@ -74,8 +75,9 @@ static int map_piece(const PviommuPiece *piece, void *opaque)
         return 0;       /* RAM was asked for; a BAR in it is a courtesy */
     }
     if (!ret) {
+        walk->first = walk->any ? walk->first : piece->iova;
+        walk->last = piece->iova + (piece->size - 1);
         walk->any = true;
-        walk->mapped = piece->iova + piece->size;
     }
     return ret;
 }
@@ -97,13 +99,14 @@ static int unmap(VFIOContainerBase *container, uint64_t first, uint64_t last)
     return ret;
 }
 
-static int container_map(void *receiver, const PviommuMapping *mapping)
+static int container_map(void *receiver, const PviommuMapping *mapping,
+                         const MemoryRegionSection *section)
 {
     MapWalk walk = { .container = receiver, .mapping = mapping };
-    int ret = pviommu_pieces_foreach(mapping, map_piece, &walk);
+    int ret = pviommu_pieces_foreach(mapping, section, map_piece, &walk);
 
     if (ret && walk.any) {
-        int undo = unmap(receiver, mapping->first, walk.mapped - 1);
+        int undo = unmap(receiver, walk.first, walk.last);
 
         if (undo) {
             return PVIOMMU_HOST_LOST;

@@ -36,20 +36,21 @@ static int undo(PviommuHost *host, const IOMMUNotifier *end,
         }
         r = receiver_of(host, n);
         if (mapped ? r.ops->unmap(r.receiver, mapping)
-                   : r.ops->map(r.receiver, mapping)) {
+                   : r.ops->map(r.receiver, mapping, NULL)) {
             ret = PVIOMMU_HOST_LOST;
         }
     }
     return ret;
 }
 
-int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping)
+int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping,
+                     const MemoryRegionSection *section)
 {
     IOMMUNotifier *n;
 
     IOMMU_NOTIFIER_FOREACH(n, host->mr) {
         Receiver r = receiver_of(host, n);
-        int ret = r.ops->map(r.receiver, mapping);
+        int ret = r.ops->map(r.receiver, mapping, section);
 
         if (ret) {
             return undo(host, n, mapping, true, ret);
@@ -97,7 +98,7 @@ static int fill(Receiver r, const PviommuMappings *set)
 
     while (!ret &&
            pviommu_mappings_next(set, &iter, UINT64_MAX, &mapping)) {
-        ret = r.ops->map(r.receiver, &mapping);
+        ret = r.ops->map(r.receiver, &mapping, NULL);
     }
     return ret;
 }

@@ -78,12 +78,13 @@ static int map_piece(const PviommuPiece *piece, void *opaque)
     return 0;
 }
 
-static int notifier_map(void *receiver, const PviommuMapping *mapping)
+static int notifier_map(void *receiver, const PviommuMapping *mapping,
+                        const MemoryRegionSection *section)
 {
     MapWalk walk = { .notifier = receiver, .mapping = mapping };
 
     if (walk.notifier->notifier_flags & IOMMU_NOTIFIER_MAP) {
-        pviommu_pieces_foreach(mapping, map_piece, &walk);
+        pviommu_pieces_foreach(mapping, section, map_piece, &walk);
     }
     return 0;
 }

@@ -15,8 +15,8 @@ typedef struct Walk {
     void *opaque;
 } Walk;
 
-/* Show @size bytes of RAM at guest-physical @phys, cut to whole host pages */
-static int show(const Walk *walk, MemoryRegionSection *section,
+/* Show @size bytes at guest-physical @phys, cut to whole host pages */
+static int show(const Walk *walk, const MemoryRegionSection *section,
                 uint64_t phys, uint64_t size)
 {
     const uint64_t page = qemu_real_host_page_size();
@@ -60,29 +60,106 @@ static int show(const Walk *walk, MemoryRegionSection *section,
     return 0;
 }
 
+/* In pieces no larger than what may be discarded later */
 static int show_populated(MemoryRegionSection *section, void *opaque)
 {
-    return show(opaque, section, section->offset_within_address_space,
-                int128_get64(section->size));
+    const Walk *walk = opaque;
+    RamDiscardManager *rdm =
+        memory_region_get_ram_discard_manager(section->mr);
+    uint64_t grain = ram_discard_manager_get_min_granularity(rdm,
+                                                             section->mr);
+    uint64_t offset = section->offset_within_region;
+    uint64_t phys = section->offset_within_address_space;
+    uint64_t left = int128_get64(section->size);
+
+    while (left) {
+        uint64_t size = MIN(left, grain - offset % grain);
+        int ret = show(walk, section, phys, size);
+
+        if (ret) {
+            return ret;
+        }
+        offset += size;
+        phys += size;
+        left -= size;
+    }
+    return 0;
 }
 
-static int show_section(const Walk *walk, MemoryRegionSection *section)
+static bool is_mappable(const MemoryRegionSection *section)
 {
-    MemoryRegion *mr = section->mr;
+    return memory_region_is_ram(section->mr) &&
+           !memory_region_is_protected(section->mr);
+}
 
-    if (!memory_region_is_ram(mr) || memory_region_is_protected(mr)) {
+/* @populated: all of it, whatever its RamDiscardManager says so far */
+static int show_section(const Walk *walk, MemoryRegionSection *section,
+                        bool populated)
+{
+    if (!is_mappable(section)) {
         return 0;
     }
-    if (memory_region_has_ram_discard_manager(mr)) {
-        return ram_discard_manager_replay_populated(
-            memory_region_get_ram_discard_manager(mr), section,
-            show_populated, (void *)walk);
+    if (memory_region_has_ram_discard_manager(section->mr)) {
+        return populated
+               ? show_populated(section, (void *)walk)
+               : ram_discard_manager_replay_populated(
+                     memory_region_get_ram_discard_manager(section->mr),
+                     section, show_populated, (void *)walk);
     }
     return show(walk, section, section->offset_within_address_space,
                 int128_get64(section->size));
 }
 
+/* The part of @section under @mapping; false when there is none */
+static bool intersect(const PviommuMapping *mapping,
+                      const MemoryRegionSection *section,
+                      MemoryRegionSection *part)
+{
+    uint64_t first = section->offset_within_address_space;
+    uint64_t last = first + int128_get64(int128_sub(section->size,
+                                                    int128_one()));
+    uint64_t from = MAX(first, mapping->phys);
+    uint64_t to = MIN(last, mapping->phys + (mapping->last - mapping->first));
+
+    if (from > to) {
+        return false;
+    }
+    *part = *section;
+    part->offset_within_region += from - first;
+    part->offset_within_address_space = from;
+    part->size = int128_add(int128_make64(to - from), int128_one());
+    return true;
+}
+
+bool pviommu_pieces_clip(const PviommuMapping *mapping,
+                         const MemoryRegionSection *section,
+                         PviommuMapping *clipped)
+{
+    const uint64_t page = qemu_real_host_page_size();
+    MemoryRegionSection part;
+    uint64_t first, end, size;
+
+    if (!is_mappable(section) || !intersect(mapping, section, &part)) {
+        return false;
+    }
+    first = mapping->first + (part.offset_within_address_space -
+                              mapping->phys);
+    size = int128_get64(part.size);
+    end = first + size;         /* 0 when it ends with the space */
+    first = ROUND_UP(first, page);
+    end = QEMU_ALIGN_DOWN(end, page);
+    if (size < page || first == end) {
+        return false;
+    }
+    *clipped = *mapping;
+    clipped->phys += first - mapping->first;
+    clipped->first = first;
+    clipped->last = end - 1;
+    return clipped->first <= clipped->last;
+}
+
 int pviommu_pieces_foreach(const PviommuMapping *mapping,
+                           const MemoryRegionSection *section,
                            PviommuPieceFunc *func, void *opaque)
 {
     Walk walk = { .mapping = mapping, .func = func, .opaque = opaque };
@@ -90,18 +167,24 @@ int pviommu_pieces_foreach(const PviommuMapping *mapping,
     uint64_t last = mapping->phys + (mapping->last - mapping->first);
     int ret = 0;
 
+    if (section) {
+        MemoryRegionSection part;
+
+        return intersect(mapping, section, &part)
+               ? show_section(&walk, &part, true) : 0;
+    }
     for (;;) {
-        /* Int128 is out of reach here: ask for at most half the space */
+        /* A size is 64 bits wide: ask for half of the space at most */
         uint64_t size = MIN(last - phys, HALF - 1) + 1;
-        MemoryRegionSection section =
+        MemoryRegionSection found =
             memory_region_find(get_system_memory(), phys, size);
         uint64_t end;
 
-        if (section.mr) {
-            ret = show_section(&walk, &section);
-            end = section.offset_within_address_space +
-                  (int128_get64(section.size) - 1);
-            memory_region_unref(section.mr);
+        if (found.mr) {
+            ret = show_section(&walk, &found, false);
+            end = found.offset_within_address_space +
+                  (int128_get64(found.size) - 1);
+            memory_region_unref(found.mr);
         } else {
             end = phys + (size - 1);
         }
