@@ -115,6 +115,7 @@ static void enable_iommu(PviommuSpace *space, bool enable)
 static int show_bypass(PviommuSpace *space)
 {
     Error *err = NULL;
+    int ret;
 
     if (space->shows == PVIOMMU_BYPASS) {
         return 0;
@@ -126,8 +127,11 @@ static int show_bypass(PviommuSpace *space)
         memory_region_set_enabled(&space->bypass, false);
         enable_iommu(space, true);
         space->shows = PVIOMMU_BLOCKED;
-        pviommu_space_refused(space, "guest memory for bypass", ENOMEM, err);
-        return -ENOMEM;
+        /* The listener keeps no number, only VFIO's words */
+        ret = strstr(error_get_pretty(err), strerror(ENOSPC)) ? -ENOSPC
+                                                              : -ENOMEM;
+        pviommu_space_refused(space, "guest memory for bypass", -ret, err);
+        return ret;
     }
     space->shows = PVIOMMU_BYPASS;
     return 0;
@@ -278,11 +282,14 @@ void pviommu_space_refused(PviommuSpace *space, const char *what, int err,
     error_free(detail);
 }
 
-/* The largest aligned power of two around @addr inside the block */
+/*
+ * The largest aligned power of two around @addr inside the block; half of
+ * the space at most, as QEMU adds 1 to it
+ */
 static uint64_t block_mask(const PviommuTranslation *t, uint64_t addr)
 {
-    uint64_t delta = t->first ^ t->phys;
-    uint64_t mask = delta ? (delta & -delta) - 1 : UINT64_MAX;
+    uint64_t delta = (t->first ^ t->phys) | 1ULL << 63;
+    uint64_t mask = (delta & -delta) - 1;
 
     while ((addr & ~mask) < t->first || (addr | mask) > t->last) {
         mask >>= 1;
