@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A driver of pviommu-pci for tests
+ */
+#include "qemu/osdep.h"
+
+#include "libqos/pci-pc.h"
+#include "qobject/qnum.h"
+#include "qobject/qstring.h"
+#include "standard-headers/linux/virtio_pci.h"
+#include "viommu.h"
+
+#define TIMEOUT_US (30 * G_TIME_SPAN_SECOND)
+#define DATA_SIZE (4 * 1024 * 1024)
+
+/* Guest memory that libqos may hand out: behind the low one and the tests' */
+#define ALLOC_FIRST 0x8000000
+#define ALLOC_END 0x10000000
+
+static uint8_t read_status(Viommu *v)
+{
+    return v->dev->vdev.bus->get_status(&v->dev->vdev);
+}
+
+void viommu_set_status(Viommu *v, uint8_t status)
+{
+    v->dev->vdev.bus->set_status(&v->dev->vdev, status);
+}
+
+void viommu_map_registers(Viommu *v)
+{
+    QPCIAddress address = { .devfn = VIOMMU_OWN_BDF };
+
+    if (v->dev) {
+        g_free(v->dev->pdev);
+        g_free(v->dev);
+    }
+    v->dev = virtio_pci_new(v->bus, &address);
+    g_assert_nonnull(v->dev);
+    g_assert_cmpuint(v->dev->vdev.device_type, ==, 23);
+    qvirtio_pci_device_enable(v->dev);
+}
+
+Viommu *viommu_boot(const char *properties, const char *args)
+{
+    Viommu *v = g_new0(Viommu, 1);
+
+    v->qts = qtest_initf("-machine q35 -m 256M -nodefaults -device "
+                         "pviommu-pci,id=iommu,addr=10.0%s%s %s",
+                         properties ? "," : "", properties ?: "",
+                         args ?: "");
+    alloc_init(&v->alloc, 0, ALLOC_FIRST, ALLOC_END, 4096);
+    v->bus = qpci_new_pc(v->qts, &v->alloc);
+    v->data = guest_alloc(&v->alloc, DATA_SIZE);
+    viommu_map_registers(v);
+    return v;
+}
+
+bool viommu_begin(Viommu *v, uint64_t mask)
+{
+    QVirtioDevice *vdev = &v->dev->vdev;
+    uint8_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+
+    viommu_set_status(v, 0);
+    g_assert_cmphex(read_status(v), ==, 0);
+    viommu_set_status(v, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+    viommu_set_status(v, status);
+    v->features = vdev->bus->get_features(vdev) & mask;
+    v->features |= FEATURE(VIRTIO_F_VERSION_1);
+    v->features &= ~FEATURE(VIRTIO_F_RING_PACKED);
+    vdev->bus->set_features(vdev, v->features);
+    viommu_set_status(v, status | VIRTIO_CONFIG_S_FEATURES_OK);
+    return read_status(v) & VIRTIO_CONFIG_S_FEATURES_OK;
+}
+
+static void common_write(Viommu *v, size_t offset, unsigned size,
+                         uint64_t value)
+{
+    QVirtioPCIDevice *d = v->dev;
+
+    offset += d->common_cfg_offset;
+    if (size == 2) {
+        qpci_io_writew(d->pdev, d->bar, offset, value);
+    } else {
+        qpci_io_writel(d->pdev, d->bar, offset, value);
+    }
+}
+
+#define COMMON(field) offsetof(struct virtio_pci_common_cfg, field)
+
+static void set_address(Viommu *v, size_t offset, uint64_t address)
+{
+    common_write(v, offset, 4, address);
+    common_write(v, offset + 4, 4, address >> 32);
+}
+
+static void setup_queue(Viommu *v, ViommuQueue *queue, unsigned index)
+{
+    QVirtioDevice *vdev = &v->dev->vdev;
+    unsigned size;
+
+    if (queue->desc) {
+        guest_free(&v->alloc, queue->desc);
+    }
+    vdev->bus->queue_select(vdev, index);
+    size = vdev->bus->get_queue_size(vdev);
+    g_assert_cmpuint(size, ==, VIOMMU_QUEUE_SIZE);
+    if (v->queue_size) {
+        size = v->queue_size;
+        common_write(v, COMMON(queue_size), 2, size);
+    }
+    *queue = (ViommuQueue) { .index = index, .size = size };
+    queue->desc = guest_alloc(&v->alloc, 3 * 4096);
+    queue->avail = queue->desc + 4096;
+    queue->used = queue->desc + 2 * 4096;
+    qtest_memset(v->qts, queue->desc, 0, 3 * 4096);
+    set_address(v, COMMON(queue_desc_lo), queue->desc);
+    set_address(v, COMMON(queue_avail_lo), queue->avail);
+    set_address(v, COMMON(queue_used_lo), queue->used);
+    common_write(v, COMMON(queue_enable), 2, 1);
+}
+
+void viommu_queues(Viommu *v)
+{
+    setup_queue(v, &v->requests, 0);
+    setup_queue(v, &v->events, 1);
+}
+
+void viommu_negotiate(Viommu *v, uint64_t mask)
+{
+    g_assert_true(viommu_begin(v, mask));
+    viommu_queues(v);
+    viommu_set_status(v, read_status(v) | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+Viommu *viommu_start(const char *properties, const char *args)
+{
+    Viommu *v = viommu_boot(properties, args);
+
+    viommu_negotiate(v, ALL_FEATURES);
+    return v;
+}
+
+void viommu_stop(Viommu *v)
+{
+    qpci_free_pc(v->bus);
+    g_free(v->dev->pdev);
+    g_free(v->dev);
+    alloc_destroy(&v->alloc);
+    qtest_quit(v->qts);
+    g_free(v);
+}
+
+void viommu_assert_alive(Viommu *v)
+{
+    g_assert_cmphex(read_status(v), ==, VIRTIO_CONFIG_S_ACKNOWLEDGE |
+                    VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |
+                    VIRTIO_CONFIG_S_DRIVER_OK);
+    /* DETACH of an endpoint that is nobody's */
+    assert_status(viommu_detach(v, 1, 0xffffffff), NOENT);
+}
+
+static uint64_t take_data(Viommu *v, size_t size)
+{
+    uint64_t address;
+
+    g_assert_cmpuint(size, <=, DATA_SIZE);
+    if (v->data_next + size > DATA_SIZE) {
+        v->data_next = 0;
+    }
+    address = v->data + v->data_next;
+    v->data_next += ROUND_UP(size, 16);
+    return address;
+}
+
+typedef struct Chain {
+    GArray *descs;      /* struct vring_desc in guest's order */
+    bool own_numbers;   /* an indirect table: descriptors count from 0 */
+    uint16_t first;     /* number of the first descriptor in the queue */
+    uint16_t size;      /* of the queue */
+} Chain;
+
+static void chain_add(Chain *chain, uint64_t address, size_t size,
+                      size_t piece, uint16_t flags)
+{
+    while (size) {
+        size_t part = piece && piece < size ? piece : size;
+        struct vring_desc desc = {
+            .addr = cpu_to_le64(address),
+            .len = cpu_to_le32(part),
+            .flags = cpu_to_le16(flags | VRING_DESC_F_NEXT),
+        };
+
+        g_array_append_val(chain->descs, desc);
+        address += part;
+        size -= part;
+    }
+}
+
+static void chain_link(Chain *chain)
+{
+    struct vring_desc *desc = (struct vring_desc *)chain->descs->data;
+    unsigned count = chain->descs->len;
+
+    g_assert_cmpuint(count, >, 0);
+    for (unsigned i = 0; i < count; i++) {
+        uint16_t next = i + 1;
+
+        if (!chain->own_numbers) {
+            next = (chain->first + next) % chain->size;
+        }
+        desc[i].next = cpu_to_le16(next);
+    }
+    desc[count - 1].flags &= ~cpu_to_le16(VRING_DESC_F_NEXT);
+}
+
+static void write_desc(Viommu *v, ViommuQueue *queue,
+                       const struct vring_desc *desc)
+{
+    qtest_memwrite(v->qts, queue->desc + queue->next * sizeof(*desc), desc,
+                   sizeof(*desc));
+    queue->next = (queue->next + 1) % queue->size;
+}
+
+uint64_t viommu_post(Viommu *v, ViommuQueue *queue,
+                     const ViommuBuffers *b)
+{
+    uint64_t out = take_data(v, b->out_size), in = take_data(v, b->in_size);
+    uint16_t head = queue->next;
+    Chain chain = {
+        .descs = g_array_new(FALSE, TRUE, sizeof(struct vring_desc)),
+        .own_numbers = b->indirect,
+        .first = head,
+        .size = queue->size,
+    };
+
+    if (b->out_size) {
+        qtest_memwrite(v->qts, out, b->out, b->out_size);
+    }
+    if (b->in_size && b->in) {
+        qtest_memwrite(v->qts, in, b->in, b->in_size);
+    }
+    chain_add(&chain, out, b->out_size, b->out_piece, 0);
+    chain_add(&chain, in, b->in_size, b->in_piece, VRING_DESC_F_WRITE);
+    chain_link(&chain);
+    if (b->indirect) {
+        size_t size = chain.descs->len * sizeof(struct vring_desc);
+        uint64_t table = take_data(v, size);
+        struct vring_desc desc = {
+            .addr = cpu_to_le64(table),
+            .len = cpu_to_le32(size),
+            .flags = cpu_to_le16(VRING_DESC_F_INDIRECT),
+        };
+
+        qtest_memwrite(v->qts, table, chain.descs->data, size);
+        write_desc(v, queue, &desc);
+    } else {
+        g_assert_cmpuint(chain.descs->len, <=, queue->size);
+        for (unsigned i = 0; i < chain.descs->len; i++) {
+            write_desc(v, queue,
+                       &g_array_index(chain.descs, struct vring_desc, i));
+        }
+    }
+    g_array_free(chain.descs, TRUE);
+
+    qtest_writew(v->qts, queue->avail + 4 +
+                 queue->posted % queue->size * 2, head);
+    queue->posted++;
+    qtest_writew(v->qts, queue->avail + 2, queue->posted);
+    return in;
+}
+
+static bool wants_kick(Viommu *v, ViommuQueue *queue)
+{
+    if (v->features & FEATURE(VIRTIO_RING_F_EVENT_IDX)) {
+        uint16_t event = qtest_readw(v->qts, queue->used + 4 +
+                                     queue->size * 8);
+        uint16_t old = queue->kicked;
+
+        queue->kicked = queue->posted;
+        return vring_need_event(event, queue->posted, old);
+    }
+    return !(qtest_readw(v->qts, queue->used) & VRING_USED_F_NO_NOTIFY);
+}
+
+void viommu_kick(Viommu *v, ViommuQueue *queue)
+{
+    if (wants_kick(v, queue)) {
+        viommu_kick_always(v, queue);
+    }
+}
+
+void viommu_kick_always(Viommu *v, ViommuQueue *queue)
+{
+    QVirtioPCIDevice *d = v->dev;
+
+    qpci_io_writew(d->pdev, d->bar, d->notify_cfg_offset +
+                   queue->index * d->notify_off_multiplier, queue->index);
+}
+
+bool viommu_used(Viommu *v, ViommuQueue *queue, uint32_t *length)
+{
+    uint16_t used = qtest_readw(v->qts, queue->used + 2);
+
+    g_assert_cmpuint((uint16_t)(used - queue->seen), <=, queue->size);
+    if (used == queue->seen) {
+        return false;
+    }
+    *length = qtest_readl(v->qts, queue->used + 4 +
+                          queue->seen % queue->size * 8 + 4);
+    queue->seen++;
+    return true;
+}
+
+uint32_t viommu_wait(Viommu *v, ViommuQueue *queue)
+{
+    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
+    uint32_t length;
+
+    while (!viommu_used(v, queue, &length)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(50);
+    }
+    return length;
+}
+
+uint32_t viommu_send(Viommu *v, const ViommuBuffers *b)
+{
+    uint64_t in = viommu_post(v, &v->requests, b);
+    uint32_t length;
+
+    viommu_kick(v, &v->requests);
+    length = viommu_wait(v, &v->requests);
+    if (b->in_size && b->in) {
+        qtest_memread(v->qts, in, b->in, b->in_size);
+    }
+    return length;
+}
+
+uint8_t viommu_request(Viommu *v, const void *out, size_t out_size)
+{
+    uint8_t tail[4] = { 0xaa, 0xaa, 0xaa, 0xaa };
+    uint32_t length = viommu_send(v, &(ViommuBuffers) {
+        .out = out, .out_size = out_size, .in = tail, .in_size = 4,
+    });
+
+    g_assert_cmpuint(length, ==, 4);
+    g_assert_cmphex(tail[1] | tail[2] | tail[3], ==, 0);
+    return tail[0];
+}
+
+uint8_t viommu_attach_flags(Viommu *v, uint32_t domain, uint32_t endpoint,
+                            uint32_t flags)
+{
+    struct virtio_iommu_req_attach req = {
+        .head.type = VIRTIO_IOMMU_T_ATTACH,
+        .domain = cpu_to_le32(domain),
+        .endpoint = cpu_to_le32(endpoint),
+        .flags = cpu_to_le32(flags),
+    };
+
+    return viommu_request(v, &req, offsetof(typeof(req), tail));
+}
+
+uint8_t viommu_attach(Viommu *v, uint32_t domain, uint32_t endpoint)
+{
+    return viommu_attach_flags(v, domain, endpoint, 0);
+}
+
+uint8_t viommu_detach(Viommu *v, uint32_t domain, uint32_t endpoint)
+{
+    struct virtio_iommu_req_detach req = {
+        .head.type = VIRTIO_IOMMU_T_DETACH,
+        .domain = cpu_to_le32(domain),
+        .endpoint = cpu_to_le32(endpoint),
+    };
+
+    return viommu_request(v, &req, offsetof(typeof(req), tail));
+}
+
+uint8_t viommu_map(Viommu *v, uint32_t domain, uint64_t first, uint64_t last,
+                   uint64_t phys, uint32_t flags)
+{
+    struct virtio_iommu_req_map req = {
+        .head.type = VIRTIO_IOMMU_T_MAP,
+        .domain = cpu_to_le32(domain),
+        .virt_start = cpu_to_le64(first),
+        .virt_end = cpu_to_le64(last),
+        .phys_start = cpu_to_le64(phys),
+        .flags = cpu_to_le32(flags),
+    };
+
+    return viommu_request(v, &req, offsetof(typeof(req), tail));
+}
+
+uint8_t viommu_unmap(Viommu *v, uint32_t domain, uint64_t first,
+                     uint64_t last)
+{
+    struct virtio_iommu_req_unmap req = {
+        .head.type = VIRTIO_IOMMU_T_UNMAP,
+        .domain = cpu_to_le32(domain),
+        .virt_start = cpu_to_le64(first),
+        .virt_end = cpu_to_le64(last),
+    };
+
+    return viommu_request(v, &req, offsetof(typeof(req), tail));
+}
+
+uint8_t viommu_probe(Viommu *v, uint32_t endpoint, void *properties)
+{
+    struct virtio_iommu_req_probe req = {
+        .head.type = VIRTIO_IOMMU_T_PROBE,
+        .endpoint = cpu_to_le32(endpoint),
+    };
+    uint8_t in[VIOMMU_PROBE_SIZE + 4];
+    uint32_t length;
+
+    memset(in, 0xaa, sizeof(in));
+    length = viommu_send(v, &(ViommuBuffers) {
+        .out = &req, .out_size = sizeof(req), .in = in, .in_size = sizeof(in),
+    });
+    g_assert_cmpuint(length, ==, sizeof(in));
+    memcpy(properties, in, VIOMMU_PROBE_SIZE);
+    g_assert_cmphex(in[VIOMMU_PROBE_SIZE + 1] | in[VIOMMU_PROBE_SIZE + 2] |
+                    in[VIOMMU_PROBE_SIZE + 3], ==, 0);
+    return in[VIOMMU_PROBE_SIZE];
+}
+
+const char *viommu_status_name(uint8_t status)
+{
+    static const char *const names[] = {
+        "OK", "IOERR", "UNSUPP", "DEVERR", "INVAL", "RANGE", "NOENT",
+        "FAULT", "NOMEM",
+    };
+
+    return status < G_N_ELEMENTS(names) ? names[status] : "unknown";
+}
+
+static uint64_t config_read(Viommu *v, unsigned offset, unsigned size)
+{
+    QVirtioDevice *vdev = &v->dev->vdev;
+
+    switch (size) {
+    case 1:
+        return vdev->bus->config_readb(vdev, offset);
+    case 4:
+        return vdev->bus->config_readl(vdev, offset);
+    default:
+        return vdev->bus->config_readl(vdev, offset) |
+               (uint64_t)vdev->bus->config_readl(vdev, offset + 4) << 32;
+    }
+}
+
+struct virtio_iommu_config viommu_config(Viommu *v)
+{
+    struct virtio_iommu_config c;
+
+#define FIELD(field) \
+    c.field = config_read(v, offsetof(typeof(c), field), sizeof(c.field))
+    FIELD(page_size_mask);
+    FIELD(input_range.start);
+    FIELD(input_range.end);
+    FIELD(domain_range.start);
+    FIELD(domain_range.end);
+    FIELD(probe_size);
+    FIELD(bypass);
+    FIELD(reserved[0]);
+    FIELD(reserved[1]);
+    FIELD(reserved[2]);
+#undef FIELD
+    return c;
+}
+
+void viommu_config_write(Viommu *v, unsigned offset, uint8_t value)
+{
+    QVirtioPCIDevice *d = v->dev;
+
+    qpci_io_writeb(d->pdev, d->bar, d->device_cfg_offset + offset, value);
+}
+
+void viommu_set_bypass(Viommu *v, uint8_t bypass)
+{
+    viommu_config_write(v, offsetof(struct virtio_iommu_config, bypass),
+                        bypass);
+}
+
+void viommu_event_post(Viommu *v, size_t size, unsigned count)
+{
+    g_autofree uint8_t *pattern = g_malloc(size);
+
+    memset(pattern, 0xaa, size);
+    while (count--) {
+        viommu_post(v, &v->events, &(ViommuBuffers) {
+            .in = pattern, .in_size = size,
+        });
+    }
+}
+
+struct virtio_iommu_fault viommu_event(Viommu *v)
+{
+    struct virtio_iommu_fault fault;
+    uint16_t slot = v->events.seen % v->events.size;
+    uint32_t head;
+
+    g_assert_cmpuint(viommu_wait(v, &v->events), ==, sizeof(fault));
+    head = qtest_readl(v->qts, v->events.used + 4 + slot * 8);
+    qtest_memread(v->qts, qtest_readq(v->qts, v->events.desc + head * 16),
+                  &fault, sizeof(fault));
+    fault.flags = le32_to_cpu(fault.flags);
+    fault.endpoint = le32_to_cpu(fault.endpoint);
+    fault.address = le64_to_cpu(fault.address);
+    return fault;
+}
+
+void viommu_assert_fault(Viommu *v, uint8_t reason, uint32_t access,
+                         uint32_t endpoint, uint64_t address)
+{
+    struct virtio_iommu_fault fault = viommu_event(v);
+    static const uint8_t zeros[4];
+
+    g_assert_cmpuint(fault.reason, ==, reason);
+    g_assert_cmphex(fault.flags, ==, access | VIRTIO_IOMMU_FAULT_F_ADDRESS);
+    g_assert_cmphex(fault.endpoint, ==, endpoint);
+    g_assert_cmphex(fault.address, ==, address);
+    g_assert_cmpmem(fault.reserved, 3, zeros, 3);
+    g_assert_cmpmem(fault.reserved2, 4, zeros, 4);
+}
+
+void viommu_settle(Viommu *v)
+{
+    /* The monitor runs in the same loop as bottom halves, behind them */
+    for (int i = 0; i < 3; i++) {
+        qobject_unref(viommu_get(v, "mappings"));
+    }
+}
+
+QDict *viommu_get(Viommu *v, const char *name)
+{
+    QDict *answer = qtest_qmp(v->qts, "{'execute': 'qom-get', 'arguments': "
+                              "{'path': 'iommu', 'property': %s}}", name);
+
+    g_assert_true(qdict_haskey(answer, "return"));
+    return answer;
+}
+
+uint64_t viommu_count(Viommu *v, const char *name)
+{
+    QDict *answer = viommu_get(v, name);
+    uint64_t value = qnum_get_uint(qobject_to(QNum,
+                                              qdict_get(answer, "return")));
+
+    qobject_unref(answer);
+    return value;
+}
+
+uint64_t viommu_count_of(Viommu *v, const char *name, const char *key)
+{
+    QDict *answer = viommu_get(v, name);
+    QNum *num = qobject_to(QNum, qdict_get(qdict_get_qdict(answer, "return"),
+                                           key));
+    uint64_t value = num ? qnum_get_uint(num) : 0;
+
+    qobject_unref(answer);
+    return value;
+}
+
+char *viommu_endpoint_state(Viommu *v, uint32_t endpoint)
+{
+    QDict *answer = viommu_get(v, "endpoints");
+    char *state = NULL;
+    QListEntry *entry;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), entry) {
+        QDict *dict = qobject_to(QDict, qlist_entry_obj(entry));
+
+        if (qdict_get_int(dict, "id") == endpoint) {
+            g_assert_null(state);
+            state = g_strdup(qdict_get_str(dict, "state"));
+        }
+    }
+    qobject_unref(answer);
+    return state ?: g_strdup("none");
+}
