@@ -11,8 +11,8 @@
 
 /*
  * Nothing of the plugin interface is used but the structure handed to
- * qemu_plugin_install(). So ask for an old version of it: a QEMU that is too
- * new or too old then gets as far as the message below.
+ * qemu_plugin_install(), so any version of it would do. This is the oldest
+ * that QEMU 10.0 takes.
  */
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = 2;
 
@@ -29,8 +29,9 @@ static G_NORETURN void refuse(const char *why)
 }
 
 /*
- * QEMU may be any version here: look up even the functions that tell it, and
- * free the answer only where its structure is known to be ours.
+ * The version, or NULL if this is no QEMU that tells it. It may be any version
+ * here: look up even the functions that tell it, and free the answer only
+ * where its structure is known to be ours.
  */
 static char *running_version(void)
 {
@@ -41,7 +42,7 @@ static char *running_version(void)
     char *version;
 
     if (!info || !info->qemu) {
-        return g_strdup("of an unknown version");
+        return NULL;
     }
     version = g_strdup_printf("%" PRId64 ".%" PRId64 ".%" PRId64,
                               info->qemu->major, info->qemu->minor,
@@ -52,24 +53,42 @@ static char *running_version(void)
     return version;
 }
 
+static void check_version(const char *running)
+{
+    g_autofree char *why = NULL;
+
+    if (strcmp(running, QEMU_VERSION)) {
+        why = g_strdup_printf("this is QEMU %s, but the library was built for "
+                              "QEMU " QEMU_VERSION, running);
+        refuse(why);
+    }
+}
+
+/*
+ * When the library is opened: a QEMU of another version may want another
+ * version of the plugin interface, and would name no more than that.
+ */
+static void __attribute__((constructor)) opened(void)
+{
+    g_autofree char *running = running_version();
+
+    if (running) {
+        check_version(running);
+    }
+}
+
 QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
                                            const qemu_info_t *info,
                                            int argc, char **argv)
 {
-    g_autofree char *running = NULL;
+    g_autofree char *running = running_version();
     g_autofree char *message = NULL;
     g_autofree char *why = NULL;
 
     if (!info->system_emulation) {
         refuse("this is not a system emulator (qemu-system-...)");
     }
-
-    running = running_version();
-    if (strcmp(running, QEMU_VERSION)) {
-        message = g_strdup_printf("this is QEMU %s, but the library was built "
-                                  "for QEMU " QEMU_VERSION, running);
-        refuse(message);
-    }
+    check_version(running ?: "of an unknown version");
 
     if (!pviommu_abi_check_symbols(&why) || !pviommu_abi_check_layout(&why)) {
         message = g_strdup_printf("this QEMU %s differs from the QEMU "
