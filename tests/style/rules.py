@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every rule of docs/specs/pviommu.md names tests, and those exist.
+
+A rule is a paragraph that begins with its name in bold; the paragraph after
+it begins with "Tests:" and holds names in backquotes, or "none yet".
+"/a/b" is a string in a C source of tests/unit or tests/qtest, with or without
+the slash in front; "LAYER:a/b" is made of quoted words in the Python sources
+of tests/LAYER.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SPEC = Path('docs/specs/pviommu.md')
+RULE = re.compile(r'\*\*(R-[A-Z]+-\d+)\*\*')
+NONE = 'none yet'
+
+
+def read_rules(text):
+    """The rules: a list of name and field, which is None if there is none."""
+    rules = []
+    for paragraph in re.split(r'\n\s*\n', text):
+        found = RULE.match(paragraph)
+        if found:
+            rules.append([found.group(1), None])
+        elif paragraph.startswith('Tests:') and rules \
+                and rules[-1][1] is None:
+            rules[-1][1] = ' '.join(paragraph[len('Tests:'):].split())
+    return rules
+
+
+class Sources:
+    """The names that the sources of the tests hold."""
+
+    def __init__(self, root):
+        self.root = root
+        self.paths = set()
+        for layer in ('unit', 'qtest'):
+            for source in sorted((root / 'tests' / layer).rglob('*.c')):
+                self.paths.update(
+                    '/' + path.lstrip('/') for path in
+                    re.findall(r'"(/?[\w.-]+(?:/[\w.-]+)+)"',
+                               source.read_text(encoding='utf-8')))
+        self.texts = {}
+
+    def _text(self, layer):
+        if layer not in self.texts:
+            files = [path for path in
+                     sorted((self.root / 'tests' / layer).rglob('*'))
+                     if path.is_file() and path.suffix in ('', '.py')]
+            self.texts[layer] = '\n'.join(
+                path.read_text(encoding='utf-8') for path in files)
+        return self.texts[layer]
+
+    def has(self, name):
+        """Whether there is a test of this name."""
+        if name.startswith('/'):
+            return name in self.paths
+        layer, _, case = name.partition(':')
+        return bool(case) and all(
+            re.search(rf'["\'/]{re.escape(part)}["\'/]', self._text(layer))
+            for part in case.split('/'))
+
+
+def results(root=ROOT):
+    """For each rule: a case's name, what is wrong, why it is skipped."""
+    sources = Sources(root)
+    rules = read_rules((root / SPEC).read_text(encoding='utf-8'))
+    seen = set()
+    for name, field in rules:
+        case = f'rule {name} has its tests'
+        names = re.findall(r'`([^`]+)`', field or '')
+        absent = [test for test in names if not sources.has(test)]
+        if name in seen:
+            yield case, f'{SPEC} has two rules {name}', None
+        elif field == NONE:
+            yield case, None, NONE
+        elif not names or re.sub(r'`[^`]+`|[,\s]', '', field):
+            yield case, f'no names of tests after {name}: {field}', None
+        else:
+            yield case, '\n'.join(f'no test {test}' for test in absent), None
+        seen.add(name)
+    if not rules:
+        yield 'rules have their tests', f'no rules in {SPEC}', None
+
+
+def main():
+    """Alone, it prints TAP."""
+    failed = number = 0
+    print('TAP version 13')
+    for case, problem, skipped in results():
+        number += 1
+        failed += bool(problem)
+        print(f"{'not ok' if problem else 'ok'} {number} - {case}"
+              + (f' # SKIP {skipped}' if skipped else ''))
+        for line in (problem or '').splitlines():
+            print(f'# {line}')
+    print(f'1..{number}')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
