@@ -58,3 +58,28 @@ void edu_store(Edu *edu, uint64_t iova, size_t size)
 {
     run(edu, BUFFER, iova, size, COMMAND_TO_MEMORY);
 }
+
+#define PATTERN 0x5a
+
+void edu_fill(Edu *edu)
+{
+    qtest_memset(edu->v->qts, EDU_SCRATCH, PATTERN, 4096);
+    edu_load(edu, EDU_SCRATCH, 4096);
+}
+
+Edu *edu_open_filled(Viommu *v, int bdf)
+{
+    Edu *edu = edu_open(v, bdf);
+
+    edu_fill(edu);
+    return edu;
+}
+
+bool edu_reaches(Edu *edu, uint64_t iova, uint64_t gpa)
+{
+    QTestState *qts = edu->v->qts;
+
+    qtest_writeb(qts, gpa, 0);
+    edu_store(edu, iova, 1);
+    return qtest_readb(qts, gpa) == PATTERN;
+}

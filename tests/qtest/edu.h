@@ -18,6 +18,8 @@
 #define EP_A 0x20
 #define EP_B 0x28
 
+#define EDU_SCRATCH 0x1000000
+
 /**
  * struct Edu - an edu
  * @v: the emulator that it is in
@@ -62,5 +64,30 @@ void edu_load(Edu *edu, uint64_t iova, size_t size);
  * @size: bytes, from the start of the buffer
  */
 void edu_store(Edu *edu, uint64_t iova, size_t size);
+
+/**
+ * edu_fill - fill the buffer, by way of guest memory at EDU_SCRATCH
+ * @edu: the device, which must be in bypass
+ */
+void edu_fill(Edu *edu);
+
+/**
+ * edu_open_filled - open an edu that is in bypass, and fill its buffer
+ * @v: the emulator
+ * @bdf: bus, device, function
+ *
+ * Return: as edu_open().
+ */
+Edu *edu_open_filled(Viommu *v, int bdf);
+
+/**
+ * edu_reaches - see where a byte goes that the device writes
+ * @edu: the device, filled
+ * @iova: where it writes
+ * @gpa: guest-physical address to look at, overwritten
+ *
+ * Return: whether the byte was seen there.
+ */
+bool edu_reaches(Edu *edu, uint64_t iova, uint64_t gpa);
 
 #endif /* TESTS_QTEST_EDU_H */

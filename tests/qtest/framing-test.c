@@ -320,17 +320,16 @@ static void all_ones(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    qtest_add_func("pviommu/framing/whole", whole);
-    qtest_add_func("pviommu/framing/head-reserved-nonzero", head_reserved_nonzero);
-    qtest_add_func("pviommu/framing/every-byte-a-descriptor",
-                   every_byte_a_descriptor);
-    qtest_add_func("pviommu/framing/indirect", indirect);
-    qtest_add_func("pviommu/framing/unknown-type-unwritten", unknown_type);
-    qtest_add_func("pviommu/framing/no-room-for-tail-unwritten", no_room_for_tail);
-    qtest_add_func("pviommu/framing/short-body", short_body);
-    qtest_add_func("pviommu/framing/long-body", long_body);
-    qtest_add_func("pviommu/framing/long-tail-is-last", long_tail);
-    qtest_add_func("pviommu/framing/huge-tail-unwritten", huge_tail);
-    qtest_add_func("pviommu/framing/all-ones", all_ones);
+    ADD("framing/whole", whole);
+    ADD("framing/head-reserved-nonzero", head_reserved_nonzero);
+    ADD("framing/every-byte-a-descriptor", every_byte_a_descriptor);
+    ADD("framing/indirect", indirect);
+    ADD("framing/unknown-type-unwritten", unknown_type);
+    ADD("framing/no-room-for-tail-unwritten", no_room_for_tail);
+    ADD("framing/short-body", short_body);
+    ADD("framing/long-body", long_body);
+    ADD("framing/long-tail-is-last", long_tail);
+    ADD("framing/huge-tail-unwritten", huge_tail);
+    ADD("framing/all-ones", all_ones);
     return g_test_run();
 }

@@ -36,6 +36,8 @@
 #define assert_status(request, status) \
     g_assert_cmpstr(viommu_status_name(request), ==, #status)
 
+#define ADD(name, func) qtest_add_func("pviommu/" name, func)
+
 /**
  * struct ViommuQueue - a split virtqueue
  * @index: its number
