@@ -95,6 +95,23 @@ class Cases:
             check(mappings > 0 and again > 0, "no mappings while translated")
             same(none, 0, "mappings in identity")
 
+    def device_agrees(self):
+        """Our device tells the same of it, and nothing went wrong."""
+        self.lab.iommu.require_ours("counters")
+        device = self.guest.device
+        disk = device.endpoint("disk")
+        for key, value in (("state", "translated"), ("host-path", "container"),
+                           ("host-device", host.NVME), ("fenced", False)):
+            same(disk[key], value, f"the disk's {key}")
+        for domain in device.get("domains"):
+            if domain["id"] == disk["domain"]:
+                same(domain["kind"], "paging", "the disk's domain")
+                check(domain["mappings"] > 0, "no mappings in its domain")
+        same(device.refusals(), 0, "host-refusals")
+        same(device.mistakes(), {}, "the guest's mistakes")
+        same(device.refused(), {}, "statuses other than OK")
+        same(self.linux.splats(), [], "warnings in the guest's log")
+
     def stray_disk(self):
         """The disk fetches from an address that is not mapped: the host
         blocks it, and its log says so."""

@@ -31,6 +31,7 @@ class Refused:
         """WANTED: what the operator's line must speak of."""
         self.cases = cases
         self.guest = cases.guest
+        self.device = cases.guest.device
         self.linux = cases.linux
         self.machine = cases.machine
         self.wanted = wanted
@@ -61,16 +62,14 @@ class Refused:
             done
             wait""", 300)
         self.running()
-        statuses = self.machine.get("iommu", "statuses")
-        check(statuses["MAP"].get("NOMEM", 0) > 0,
-              f"no MAP was answered NOMEM: {statuses}")
-        check(self.guest.refusals() > 0, "host-refusals is 0")
+        check(self.device.answered("MAP", "NOMEM"), "no MAP got NOMEM")
+        check(self.device.refusals() > 0, "host-refusals is 0")
         logged = [line for line in self.guest.requests()
                   if line.startswith("MAP") and "status=NOMEM" in line]
         check(logged and "host=-" in logged[0],
               "requests-log shows no MAP that the host refused")
         self.cases.lab.results.note(logged[0])
-        same(self.guest.disk_endpoint()["state"], "translated",
+        same(self.device.endpoint("disk")["state"], "translated",
              "the disk's state")
         self.small_reads()
 
@@ -97,16 +96,14 @@ class Refused:
 
     def bypass_refused(self):
         """Translation cannot be switched off; the disk stays as it was."""
-        before = self.guest.disk_endpoint()
+        before = self.device.endpoint("disk")
         self.linux.unbind(DISK)
         check(self.set_type("identity") != 0,
               "the guest thinks that the switch worked")
         self.running()
         same(self.linux.group_type(DISK), STRICT, "type of the disk's group")
-        statuses = self.machine.get("iommu", "statuses")
-        check(statuses["ATTACH"].get("NOMEM", 0) > 0,
-              f"no ATTACH was answered NOMEM: {statuses}")
-        same(self.guest.disk_endpoint(), before, "what is said of the disk")
+        check(self.device.answered("ATTACH", "NOMEM"), "no ATTACH got NOMEM")
+        same(self.device.endpoint("disk"), before, "what is said of the disk")
         check(self.guest.locked_mib() * KIB <= LOCKED_KIB,
               f"{self.guest.locked_mib()} MiB are locked")
 
@@ -119,7 +116,7 @@ class Refused:
             if self.linux.driver(DISK):
                 self.linux.unbind(DISK)
             same(self.set_type(wanted), 0, f"writing {wanted}: status")
-            same(self.guest.disk_endpoint()["state"], state,
+            same(self.device.endpoint("disk")["state"], state,
                  "the disk's state")
             self.linux.bind(DISK, "nvme")
             self.small_reads()

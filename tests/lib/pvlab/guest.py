@@ -2,7 +2,6 @@
 """The Linux guest that the tests drive: its initramfs, command line, and
 what is asked of it by way of its agent."""
 
-import re
 from pathlib import Path
 
 from . import agent, initramfs
@@ -155,11 +154,15 @@ class Linux:
         self.run(f"printf '\\006' | dd conv=notrunc bs=1 seek=4 count=1 "
                  f"of=/sys/bus/pci/devices/{address}/config 2>/dev/null")
 
-    def dmesg(self) -> str:
-        """The guest's kernel log."""
-        return self.run("dmesg")
+    def log_lines(self, pattern) -> list[str]:
+        """Lines of the guest's kernel log that match, by grep -E.  (All of
+        it takes seconds to come through a serial port.)"""
+        return self.run(f"dmesg | grep -iE '{pattern}' || true").splitlines()
 
     def faults(self) -> list[str]:
         """The fault reports that virtio-iommu printed in the guest."""
-        return [line for line in self.dmesg().splitlines()
-                if re.search(r"virtio_iommu.*fault", line, re.I)]
+        return self.log_lines("virtio_iommu.*fault")
+
+    def splats(self) -> list[str]:
+        """What the guest's kernel holds to be a bug."""
+        return self.log_lines("WARNING: CPU|BUG:|Oops|soft lockup|hung task")

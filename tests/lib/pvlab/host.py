@@ -91,7 +91,8 @@ class Host:
         initrd = folder / "host.initrd"
         initramfs.build(initrd, kernel, MODULES, INIT)
         (self.share / "program").write_text(PROGRAM.format(
-            exports=_exports(kernel, self.share), cwd=shlex.quote(str(paths.ROOT)),
+            exports=_exports(kernel, self.share),
+            cwd=shlex.quote(str(paths.ROOT)),
             command=shlex.join([sys.executable, *map(str, command)])))
         append = ("console=ttyS0 loglevel=5 panic=-1 nokaslr nohz=off "
                   "highres=off intel_iommu=on iommu=pt mitigations=off "

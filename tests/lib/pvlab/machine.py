@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One QEMU: started, talked to by QMP, its guest by its serial ports."""
 
+import ctypes
+import signal
 import socket
 import subprocess
 import time
@@ -8,6 +10,15 @@ from pathlib import Path
 
 from . import paths
 from .agent import Agent, Lost
+
+
+PR_SET_PDEATHSIG = 1
+_PRCTL = ctypes.CDLL(None).prctl
+
+
+def _die_with_parent():
+    """Leave no emulator behind, however the test ends."""
+    _PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Machine:
@@ -41,7 +52,8 @@ class Machine:
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=stderr,
-                stderr=stderr, pass_fds=fds, env=env)
+                stderr=stderr, pass_fds=fds, env=env,
+                preexec_fn=_die_with_parent)
         qmp_far.close()
         self.agent.far.close()
 
@@ -59,8 +71,10 @@ class Machine:
     def _check(self):
         status = self.process.poll()
         if status is not None:
+            said = "\n".join(line for line in self.stderr().splitlines()
+                             if "TCG doesn't support" not in line)
             raise Lost(f"{self.name}: QEMU ended with status {status}: "
-                       + (self.stderr()[-600:].strip() or "no message"))
+                       + (said[-600:].strip() or "no message"))
 
     def alive(self) -> bool:
         """Whether the emulator still runs."""

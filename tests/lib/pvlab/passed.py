@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from . import guest, vfio
+from .device import Device
 from .host import EDU, NVME, SHARE
 from .machine import Machine
 
@@ -16,6 +17,7 @@ MEMORY_MIB = 256
 # Where the guest finds them
 DISK = "0000:00:05.0"
 ENGINE = "0000:00:06.0"
+PORT_DISK = "0000:01:00.0"
 
 
 class PassedGuest:
@@ -23,9 +25,11 @@ class PassedGuest:
     have the ids "disk" and, if ENGINE was asked for, "engine"."""
 
     def __init__(self, name, kernel, iommu, *, append="", properties="",
-                 engine=False, wrapper=(), more=()):
+                 engine=False, port=False, wrapper=(), more=()):
         """IOMMU: the Subject, or None for none at all.  PROPERTIES: its
-        properties.  WRAPPER: words that come before the emulator's name."""
+        properties.  PORT: the disk is in a hot-plug slot, with the address
+        PORT_DISK in the guest.  WRAPPER: words that come before the
+        emulator's name.  MORE: words that come before the IOMMU."""
         words = ["-accel", "kvm", "-cpu", "host", "-machine", "q35",
                  "-boot", "strict=on", *more]
         # Written one line a request: not on a file system that waits
@@ -36,8 +40,10 @@ class PassedGuest:
                 properties = ",".join(
                     filter(None, [properties, f"requests-log={self._log}"]))
             words += iommu.arguments(properties)
-        words += ["-device",
-                  f"vfio-pci,host={NVME},id=disk,addr={DISK[-4:]}"]
+        if port:
+            words += ["-device", f"pcie-root-port,id=rp0,addr={DISK[-4:]}"]
+        words += ["-device", f"vfio-pci,host={NVME},id=disk," +
+                  ("bus=rp0" if port else f"addr={DISK[-4:]}")]
         if engine:
             words += ["-device",
                       f"vfio-pci,host={EDU},id=engine,addr={ENGINE[-4:]}"]
@@ -45,6 +51,7 @@ class PassedGuest:
         self.machine = Machine(name, FOLDER, words + guest.arguments(
             kernel, INITRD, append, f"{MEMORY_MIB}M"), wrapper)
         self.linux = guest.Linux(self.machine)
+        self.device = Device(self.machine) if iommu and iommu.ours else None
         self.run = self.machine.run
 
     def __enter__(self):
@@ -65,26 +72,7 @@ class PassedGuest:
 
     def mappings(self) -> int | None:
         """How many mappings the IOMMU holds; None if it does not tell."""
-        if self.iommu and self.iommu.ours:
-            return self.machine.get("iommu", "mappings")
-        return None
-
-    def counters(self) -> dict:
-        """All that our device counts."""
-        return {name: self.machine.get("iommu", name) for name in (
-            "requests", "statuses", "host-refusals", "faults-reported",
-            "faults-dropped", "mistakes")}
-
-    def refusals(self) -> int:
-        """How often the host refused what our device asked of it."""
-        return self.machine.get("iommu", "host-refusals")
-
-    def disk_endpoint(self) -> dict:
-        """What our device says of the disk."""
-        for endpoint in self.machine.get("iommu", "endpoints"):
-            if endpoint["device"].endswith("/disk"):
-                return endpoint
-        raise KeyError("no endpoint is the disk")
+        return self.device.mappings() if self.device else None
 
     def stray_disk(self, iova):
         """Have the disk itself fetch commands from where nothing is mapped:

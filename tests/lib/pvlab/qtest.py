@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A machine without a guest: the test itself reads and writes guest memory,
+ports and PCI, by QEMU's qtest protocol (lines of text on a socket; see
+system/qtest.c in QEMU's source)."""
+
+import os
+import socket
+from pathlib import Path
+
+from . import paths
+from .agent import Lost
+from .machine import Machine
+
+TARGET = "x86_64"
+
+
+def modules() -> Path:
+    """Where the accelerator's module is; tests/qtest/harness.py builds it."""
+    return paths.BUILD / f"qtest/modules-{TARGET}"
+
+
+class Qtest:
+    """A running emulator that waits for orders."""
+
+    def __init__(self, name, folder: Path, args, wrapper=()):
+        """ARGS: the command line but for the accelerator.  The rest is as
+        Machine has it."""
+        path = f"/run/{name}.{os.getpid()}.qtest"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(1)
+        listener.settimeout(1)
+        self.machine = Machine(
+            name, folder, ["-accel", "qtest", "-qtest", f"unix:{path}",
+                           "-qtest-log", "none", *args], wrapper,
+            {**os.environ, "QEMU_MODULE_DIR": str(modules())})
+        try:
+            self._line = self._accept(listener)
+        except BaseException:
+            self.machine.stop()
+            raise
+        finally:
+            listener.close()
+            os.unlink(path)
+        self._file = self._line.makefile("rw", encoding="ascii")
+
+    def _accept(self, listener):
+        for _ in range(60):
+            try:
+                line = listener.accept()[0]
+                line.settimeout(120)
+                return line
+            except TimeoutError:
+                self.machine.check_alive()
+        raise Lost(f"{self.machine.name} does not open its qtest socket")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """End the emulator."""
+        self.machine.stop()
+        self._line.close()
+
+    def order(self, *words) -> str:
+        """One command: what follows the OK."""
+        self._file.write(" ".join(
+            f"{word:#x}" if isinstance(word, int) else word
+            for word in words) + "\n")
+        self._file.flush()
+        while True:
+            line = self._file.readline()
+            if not line:
+                self.machine.check_alive()
+                raise Lost(f"{self.machine.name} hung up: {words[0]}")
+            if line.startswith("OK"):
+                return line[3:].strip()
+            if not line.startswith("IRQ "):
+                raise ValueError(f"{words}: {line.strip()}")
+
+    def read(self, address, size) -> bytes:
+        """Guest memory."""
+        return bytes.fromhex(self.order("read", address, size)[2:])
+
+    def write(self, address, data: bytes):
+        """Write guest memory."""
+        self.order("write", address, len(data), "0x" + data.hex())
+
+    def peek(self, address, bits=32) -> int:
+        """A register in memory space."""
+        return int(self.order({8: "readb", 16: "readw", 32: "readl",
+                               64: "readq"}[bits], address), 16)
+
+    def poke(self, address, value, bits=32):
+        """Write a register in memory space."""
+        self.order({8: "writeb", 16: "writew", 32: "writel",
+                    64: "writeq"}[bits], address, value)
+
+
+class Function:
+    """A PCI function on bus 0, by ports 0xcf8 and 0xcfc of a PC."""
+
+    COMMAND, BAR = 0x04, 0x10
+
+    def __init__(self, qtest: Qtest, slot, function=0):
+        self.qtest = qtest
+        self.devfn = slot << 3 | function
+        self.bars = {}
+
+    def _select(self, offset) -> int:
+        self.qtest.order("outl", 0xCF8,
+                         1 << 31 | self.devfn << 8 | offset & 0xFC)
+        return 0xCFC + (offset & 3)
+
+    def get(self, offset, bits=32) -> int:
+        """Read configuration space."""
+        port = self._select(offset)
+        return int(self.qtest.order(
+            {8: "inb", 16: "inw", 32: "inl"}[bits], port), 16)
+
+    def set(self, offset, value, bits=32):
+        """Write configuration space."""
+        port = self._select(offset)
+        self.qtest.order({8: "outb", 16: "outw", 32: "outl"}[bits], port,
+                         value)
+
+    def place(self, bar, address):
+        """Put a memory BAR at ADDRESS, which is below 4 GiB."""
+        offset = self.BAR + 4 * bar
+        wide = self.get(offset) & 4
+        self.set(offset, address)
+        if wide:
+            self.set(offset + 4, 0)
+        self.bars[bar] = address
+
+    def enable(self):
+        """Memory space and bus mastering on."""
+        self.set(self.COMMAND, 0x6, 16)
+
+    def disable(self):
+        """Both off."""
+        self.set(self.COMMAND, 0, 16)
+
+    def capabilities(self, wanted):
+        """Offsets of the capabilities with this id."""
+        offset = self.get(0x34, 8)
+        while offset:
+            if self.get(offset, 8) == wanted:
+                yield offset
+            offset = self.get(offset + 1, 8)
