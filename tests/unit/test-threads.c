@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu tests: threads that translate while another changes
+ *
+ * Core has no lock; a GRWLock stands for the device's.  What is mapped always
+ * translates to iova + SHIFT, so whatever a thread finds must obey that.
+ * ThreadSanitizer sees whether translating writes anything.
+ */
+#include "fixture.h"
+#include "random.h"
+
+#define SHIFT UINT64_C(0x100000000)
+
+enum {
+    PAGES = 512,
+    READERS = 4,
+};
+
+typedef struct Shared {
+    GRWLock lock;
+    Fixture *fixture;
+    int changing;
+    int stop;
+    int hits;
+} Shared;
+
+typedef struct Reader {
+    Shared *shared;
+    Random random;
+} Reader;
+
+static void *translate(void *opaque)
+{
+    Reader *reader = opaque;
+    Shared *shared = reader->shared;
+
+    while (!g_atomic_int_get(&shared->stop)) {
+        uint64_t iova = random_below(&reader->random, PAGES << 12);
+        unsigned group = (unsigned)random_below(&reader->random, 2);
+        PviommuTranslation found;
+
+        /* a GRWLock lets readers starve the writer */
+        while (g_atomic_int_get(&shared->changing)) {
+            g_thread_yield();
+        }
+        g_rw_lock_reader_lock(&shared->lock);
+        if (pviommu_translate(shared->fixture->group[group], iova,
+                              PVIOMMU_MAP_F_READ, &found)) {
+            g_assert_cmphex(found.phys, ==, found.first + SHIFT);
+            g_assert_cmphex(found.first, <=, iova);
+            g_assert_cmphex(found.last, >=, iova);
+            g_atomic_int_inc(&shared->hits);
+        } else {
+            g_assert_cmpint(found.reason, !=, PVIOMMU_FAULT_R_UNKNOWN);
+        }
+        g_rw_lock_reader_unlock(&shared->lock);
+    }
+    return NULL;
+}
+
+static size_t random_request(Random *random, uint8_t *bytes)
+{
+    uint64_t first = random_below(random, PAGES) << 12;
+    uint64_t last = first + (random_below(random, 4) << 12) + 0xfff;
+    uint32_t endpoint = 8 + (uint32_t)random_below(random, 2);
+    uint32_t domain = 1 + (uint32_t)random_below(random, 2);
+    uint64_t what = random_below(random, 100);
+
+    if (what < 2) {
+        return build_detach(bytes, domain, endpoint);
+    } else if (what < 6) {
+        return build_attach(bytes, domain, endpoint, 0);
+    } else if (what < 70) {
+        return build_map(bytes, domain, first, last, first + SHIFT, 3);
+    }
+    return build_unmap(bytes, domain, first, last);
+}
+
+static void lock_for_change(Shared *shared)
+{
+    g_atomic_int_set(&shared->changing, 1);
+    g_rw_lock_writer_lock(&shared->lock);
+    g_atomic_int_set(&shared->changing, 0);
+}
+
+/* As the device does: change, show it to the host unlocked, end it */
+static void change(Shared *shared, Random *random)
+{
+    PviommuIommu *iommu = shared->fixture->iommu;
+    uint8_t bytes[PVIOMMU_REQUEST_MAX];
+    PviommuRequest request;
+    PviommuAnswer answer;
+    PviommuChange made;
+    size_t size = random_request(random, bytes);
+
+    lock_for_change(shared);
+    pviommu_request_run(iommu, bytes, size, 4, &request, NULL, &answer,
+                        &made);
+    g_rw_lock_writer_unlock(&shared->lock);
+    g_thread_yield();
+    lock_for_change(shared);
+    if (random_below(random, 4) == 0) {
+        pviommu_change_undo(iommu, &made);
+    } else {
+        pviommu_change_commit(iommu, &made);
+    }
+    g_rw_lock_writer_unlock(&shared->lock);
+}
+
+static void test_translate_and_change(void)
+{
+    Shared shared = { .fixture = NULL };
+    Reader reader[READERS];
+    GThread *thread[READERS];
+    PviommuConfig config = fixture_config;
+    Random random;
+
+    config.bypass = false;
+    shared.fixture = fixture_new_pair(&config);
+    random_init(&random);
+    g_rw_lock_init(&shared.lock);
+    for (unsigned i = 0; i < READERS; i++) {
+        reader[i].shared = &shared;
+        reader[i].random.state = random_next(&random);
+        thread[i] = g_thread_new("translate", translate, &reader[i]);
+    }
+    for (uint64_t i = random_rounds(300); i > 0; i--) {
+        change(&shared, &random);
+    }
+    g_atomic_int_set(&shared.stop, 1);
+    for (unsigned i = 0; i < READERS; i++) {
+        g_thread_join(thread[i]);
+    }
+    g_test_message("%d translations", g_atomic_int_get(&shared.hits));
+    fixture_free(shared.fixture);
+    g_rw_lock_clear(&shared.lock);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/pviommu/threads/translate-and-change",
+                    test_translate_and_change);
+    return g_test_run();
+}
