@@ -43,12 +43,16 @@ void viommu_map_registers(Viommu *v)
 
 Viommu *viommu_boot(const char *properties, const char *args)
 {
+    bool json = properties && properties[0] == '"';
     Viommu *v = g_new0(Viommu, 1);
 
     v->qts = qtest_initf("-machine q35 -m 256M -nodefaults -device "
-                         "pviommu-pci,id=iommu,addr=10.0%s%s %s",
-                         properties ? "," : "", properties ?: "",
-                         args ?: "");
+                         "%s%s%s%s %s",
+                         json ? "'{\"driver\": \"pviommu-pci\", \"id\": "
+                                "\"iommu\", \"addr\": \"10.0\", "
+                              : "pviommu-pci,id=iommu,addr=10.0",
+                         properties && !json ? "," : "", properties ?: "",
+                         json ? "}'" : "", args ?: "");
     alloc_init(&v->alloc, 0, ALLOC_FIRST, ALLOC_END, 4096);
     v->bus = qpci_new_pc(v->qts, &v->alloc);
     v->data = guest_alloc(&v->alloc, DATA_SIZE);

@@ -111,7 +111,8 @@ typedef struct ViommuBuffers {
 
 /**
  * viommu_start - start an emulator and make its IOMMU ready
- * @properties: of the IOMMU, as in "granule=4k"; NULL for none
+ * @properties: of the IOMMU, as in "granule=4k", or members of a JSON object
+ *              if it starts with a quote; NULL for none
  * @args: more of a command line; NULL for none
  *
  * Return: the driver, with all features negotiated; free by viommu_stop().
