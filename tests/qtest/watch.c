@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The observer in a test
+ */
+#include "qemu/osdep.h"
+
+#include "watch.h"
+
+#define PAGE 4096ULL
+
+/* Low guest RAM that the tests do not use for anything else: 16 to 48 MiB */
+#define PHYS_FIRST 0x1000000ULL
+#define PHYS_PAGES 8192
+
+char *watch_arg(const char *how, unsigned count)
+{
+    const char *library = g_getenv("PVIOMMU_OBSERVER");
+    GString *arg = g_string_new(NULL);
+
+    g_assert_nonnull(library);
+    g_string_printf(arg, "-plugin %s ", library);
+    for (unsigned i = 0; i < count; i++) {
+        g_string_append_printf(arg, "-device pviommu-observer,watch=%s,"
+                               "id=o%u,addr=%x.0 ", how, i, 4 + i);
+    }
+    return g_string_free(arg, FALSE);
+}
+
+void watch_find(Watch *w)
+{
+    g_free(w->pdev);
+    w->pdev = qpci_device_find(w->v->bus, w->endpoint);
+    g_assert_nonnull(w->pdev);
+    qpci_device_enable(w->pdev);
+    w->bar = qpci_iomap(w->pdev, 0, NULL);
+}
+
+Watch *watch_open(Viommu *v, unsigned index)
+{
+    static const char *const ids[] = { "o0", "o1", "o2", "o3" };
+    Watch *w = g_new0(Watch, 1);
+
+    w->v = v;
+    w->id = ids[index];
+    w->endpoint = (4 + index) << 3;
+    watch_find(w);
+    w->ram = watch_get(w, "mappings");
+    return w;
+}
+
+void watch_close(Watch *w)
+{
+    g_free(w->ram);
+    g_free(w->pdev);
+    g_free(w);
+}
+
+char *watch_get(Watch *w, const char *name)
+{
+    QDict *answer = qtest_qmp(w->v->qts, "{ 'execute': 'qom-get', "
+                              "'arguments': { 'path': %s, 'property': %s } }",
+                              w->id, name);
+    char *text = g_strdup(qdict_get_str(answer, "return"));
+
+    qobject_unref(answer);
+    return text;
+}
+
+void watch_set(Watch *w, unsigned reg, uint32_t value)
+{
+    qpci_io_writel(w->pdev, w->bar, reg, value);
+}
+
+void watch_clear(Watch *w)
+{
+    watch_set(w, OBSERVER_COMMAND, OBSERVER_CLEAR);
+}
+
+void watch_fail(Watch *w, unsigned reg, unsigned nth, unsigned times,
+                int error)
+{
+    watch_set(w, OBSERVER_ERRNO, error);
+    watch_set(w, OBSERVER_FAIL_TIMES, times);
+    watch_set(w, reg, nth);
+}
+
+bool watch_dma(Watch *w, uint32_t command, uint64_t iova, uint64_t size)
+{
+    qpci_io_writeq(w->pdev, w->bar, OBSERVER_ADDRESS, iova);
+    qpci_io_writeq(w->pdev, w->bar, OBSERVER_LENGTH, size);
+    watch_set(w, OBSERVER_COMMAND, command);
+    viommu_settle(w->v);
+    return qpci_io_readl(w->pdev, w->bar, OBSERVER_RESULT) == 0;
+}
+
+typedef struct Line {
+    uint64_t first;
+    uint64_t last;
+    uint64_t phys;
+    bool readonly;
+} Line;
+
+Model model_new(void)
+{
+    return (Model) { g_array_new(FALSE, FALSE, sizeof(Line)) };
+}
+
+void model_free(Model *m)
+{
+    g_array_free(m->lines, TRUE);
+}
+
+static void add_line(Model *m, uint64_t first, uint64_t size, uint64_t phys,
+                     uint32_t flags)
+{
+    Line line = { first, first + (size - 1), phys, !(flags & WRITE) };
+    unsigned at = m->lines->len;
+
+    while (at && g_array_index(m->lines, Line, at - 1).first > first) {
+        at--;
+    }
+    g_array_insert_val(m->lines, at, line);
+}
+
+void model_map(Model *m, Viommu *v, uint32_t domain, uint64_t first,
+               uint64_t size, uint64_t phys, uint32_t flags)
+{
+    assert_status(viommu_map(v, domain, first, first + (size - 1), phys,
+                             flags), OK);
+    add_line(m, first, size, phys, flags);
+}
+
+void model_unmap(Model *m, Viommu *v, uint32_t domain, uint64_t first,
+                 uint64_t size)
+{
+    assert_status(viommu_unmap(v, domain, first, first + (size - 1)), OK);
+    for (int i = m->lines->len - 1; i >= 0; i--) {
+        Line *line = &g_array_index(m->lines, Line, i);
+
+        if (line->first >= first && line->last <= first + (size - 1)) {
+            g_array_remove_index(m->lines, i);
+        }
+    }
+}
+
+/* Where model_map_pages() puts a batch of requests */
+#define BATCH_DATA 0x4000000ULL
+#define BATCH_MAX (VIOMMU_QUEUE_SIZE / 2)
+
+/* Have the MAPs of @lines done, all in one kick */
+static void map_batch(Viommu *v, uint32_t domain, const Line *lines,
+                      unsigned count)
+{
+    ViommuQueue *q = &v->requests;
+    const size_t body = offsetof(struct virtio_iommu_req_map, tail);
+    struct vring_desc desc[BATCH_MAX * 2];
+    struct virtio_iommu_req_map slot[BATCH_MAX];
+    uint32_t length;
+
+    g_assert_cmpuint(count * 2, <=, q->size);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t at = BATCH_DATA + i * sizeof(slot[0]);
+
+        slot[i] = (struct virtio_iommu_req_map) {
+            .head.type = VIRTIO_IOMMU_T_MAP,
+            .domain = cpu_to_le32(domain),
+            .virt_start = cpu_to_le64(lines[i].first),
+            .virt_end = cpu_to_le64(lines[i].last),
+            .phys_start = cpu_to_le64(lines[i].phys),
+            .flags = cpu_to_le32(READ | (lines[i].readonly ? 0 : WRITE)),
+            .tail.status = 0xaa,
+        };
+        desc[2 * i] = (struct vring_desc) {
+            .addr = cpu_to_le64(at),
+            .len = cpu_to_le32(body),
+            .flags = cpu_to_le16(VRING_DESC_F_NEXT),
+            .next = cpu_to_le16(2 * i + 1),
+        };
+        desc[2 * i + 1] = (struct vring_desc) {
+            .addr = cpu_to_le64(at + body),
+            .len = cpu_to_le32(sizeof(slot[i].tail)),
+            .flags = cpu_to_le16(VRING_DESC_F_WRITE),
+        };
+        qtest_writew(v->qts, q->avail + 4 + q->posted++ % q->size * 2, 2 * i);
+    }
+    qtest_memwrite(v->qts, BATCH_DATA, slot, count * sizeof(slot[0]));
+    qtest_memwrite(v->qts, q->desc, desc, count * 2 * sizeof(desc[0]));
+    q->next = 0;
+    qtest_writew(v->qts, q->avail + 2, q->posted);
+    viommu_kick(v, q);
+    while (q->seen != q->posted) {
+        if (viommu_used(v, q, &length)) {
+            g_assert_cmpuint(length, ==, sizeof(slot[0].tail));
+        }
+    }
+    qtest_memread(v->qts, BATCH_DATA, slot, count * sizeof(slot[0]));
+    for (unsigned i = 0; i < count; i++) {
+        assert_status(slot[i].tail.status, OK);
+    }
+}
+
+void model_map_pages(Model *m, Viommu *v, uint32_t domain, uint64_t iova,
+                     unsigned count)
+{
+    unsigned start = m->lines->len, done = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        /* Neighbours on one side are none on the other */
+        uint64_t phys = PHYS_FIRST +
+                        (PHYS_PAGES - 1 - i % PHYS_PAGES) * PAGE;
+
+        add_line(m, iova + i * PAGE, PAGE, phys,
+                 i % 3 ? READ | WRITE : READ);
+    }
+    while (done < count) {
+        unsigned batch = MIN(count - done, BATCH_MAX);
+
+        map_batch(v, domain, &g_array_index(m->lines, Line, start + done),
+                  batch);
+        done += batch;
+    }
+}
+
+void assert_holds(Watch *w, const Model *m)
+{
+    g_autofree char *held = watch_get(w, "mappings");
+    g_autoptr(GString) expected = g_string_new(NULL);
+
+    for (unsigned i = 0; i < m->lines->len; i++) {
+        const Line *line = &g_array_index(m->lines, Line, i);
+
+        g_string_append_printf(expected, "%" PRIx64 " %" PRIx64
+                               " pc.ram+%" PRIx64 " %s\n", line->first,
+                               line->last, line->phys,
+                               line->readonly ? "r" : "rw");
+    }
+    g_assert_cmpstr(held, ==, expected->str);
+}
+
+void assert_holds_ram(Watch *w)
+{
+    g_autofree char *held = watch_get(w, "mappings");
+
+    g_assert_nonnull(strstr(held, "pc.ram+"));
+    g_assert_cmpstr(held, ==, w->ram);
+}
+
+void assert_holds_nothing(Watch *w)
+{
+    g_autofree char *held = watch_get(w, "mappings");
+
+    g_assert_cmpstr(held, ==, "");
+}
+
+void assert_quiet(Watch *w)
+{
+    g_autofree char *events = watch_get(w, "events");
+
+    g_assert_cmpstr(events, ==, "");
+}
+
+/**
+ * struct Sides - the mappings that a host holds, told apart by a border
+ * @held: first IOVA of each
+ * @border: lowest IOVA of the upper side
+ * @above: how many lie there
+ */
+typedef struct Sides {
+    GHashTable *held;
+    uint64_t border;
+    unsigned above;
+} Sides;
+
+static void sides_add(Sides *s, uint64_t first)
+{
+    if (g_hash_table_add(s->held, g_memdup2(&first, sizeof(first)))) {
+        s->above += first >= s->border;
+    }
+}
+
+static void sides_remove(Sides *s, uint64_t first, uint64_t last)
+{
+    GHashTableIter iter;
+    gpointer key;
+
+    g_hash_table_iter_init(&iter, s->held);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        uint64_t at = *(uint64_t *)key;
+
+        if (at >= first && at <= last) {
+            s->above -= at >= s->border;
+            g_hash_table_iter_remove(&iter);
+        }
+    }
+}
+
+static void follow(Sides *s, const char *event)
+{
+    g_auto(GStrv) word = g_strsplit(event, " ", 4);
+    uint64_t first, last;
+
+    if (g_strv_length(word) < 3 || strstr(event, "= -")) {
+        return;
+    }
+    first = g_ascii_strtoull(word[1], NULL, 16);
+    last = g_ascii_strtoull(word[2], NULL, 16);
+    if (!strcmp(word[0], "map") || !strcmp(word[0], "ram-add")) {
+        sides_add(s, first);
+    } else if (!strcmp(word[0], "unmap") ||
+               g_str_has_suffix(word[0], "-del")) {
+        sides_remove(s, first, last);
+    }
+}
+
+void assert_never_both(Watch *w, const char *before, uint64_t border)
+{
+    g_autofree char *events = watch_get(w, "events");
+    g_auto(GStrv) held = g_strsplit(before, "\n", 0);
+    g_auto(GStrv) event = g_strsplit(events, "\n", 0);
+    Sides s = {
+        .held = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+                                      NULL),
+        .border = border,
+    };
+
+    for (unsigned i = 0; held[i] && *held[i]; i++) {
+        sides_add(&s, g_ascii_strtoull(held[i], NULL, 16));
+    }
+    for (unsigned i = 0; event[i]; i++) {
+        unsigned below;
+
+        g_assert_false(g_str_has_prefix(event[i], "error"));
+        follow(&s, event[i]);
+        below = g_hash_table_size(s.held) - s.above;
+        if (below && s.above) {
+            g_test_message("event %u: %s", i, event[i]);
+        }
+        g_assert_false(below && s.above);
+    }
+    g_hash_table_destroy(s.held);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The observer in a test: what its host holds, against what the test expects
+ *
+ * Guest memory is the block "pc.ram" from address 0, and the mappings of the
+ * tests lie above 4 GiB: so a line of the host's set is guest RAM (bypass)
+ * or a mapping of a domain, never in doubt.
+ */
+#ifndef TESTS_QTEST_WATCH_H
+#define TESTS_QTEST_WATCH_H
+
+#include "observer/observer.h"
+#include "viommu.h"
+
+#define GiB (1ULL << 30)
+
+/* Where domains of the tests map: behind all guest RAM */
+#define HIGH (4 * GiB)
+
+/**
+ * struct Watch - an observer
+ * @v: the emulator that it is in
+ * @id: its name there
+ * @endpoint: its number
+ * @pdev: its function
+ * @bar: its registers
+ * @ram: its host's set in bypass
+ */
+typedef struct Watch {
+    Viommu *v;
+    const char *id;
+    uint32_t endpoint;
+    QPCIDevice *pdev;
+    QPCIBar bar;
+    char *ram;
+} Watch;
+
+/**
+ * watch_arg - options that load the observer's library and make observers
+ * @how: property watch
+ * @count: how many: "o0" at 00:04.0, "o1" at 00:05.0, and so on
+ *
+ * Return: part of a command line, owned by the caller.
+ */
+char *watch_arg(const char *how, unsigned count);
+
+/**
+ * watch_open - find an observer that is in bypass
+ * @v: the emulator
+ * @index: which
+ *
+ * Return: the observer, to be freed by watch_close().
+ */
+Watch *watch_open(Viommu *v, unsigned index);
+
+/**
+ * watch_find - map the registers, once more after a reset of the machine
+ * @w: the observer
+ */
+void watch_find(Watch *w);
+
+/**
+ * watch_close - forget an observer
+ * @w: the observer
+ */
+void watch_close(Watch *w);
+
+/**
+ * watch_get - read a property of an observer
+ * @w: the observer
+ * @name: "events" or "mappings"
+ *
+ * Return: the text, owned by the caller.
+ */
+char *watch_get(Watch *w, const char *name);
+
+/**
+ * watch_clear - forget the events
+ * @w: the observer
+ */
+void watch_clear(Watch *w);
+
+/**
+ * watch_set - write a register
+ * @w: the observer
+ * @reg: OBSERVER_*
+ * @value: what
+ */
+void watch_set(Watch *w, unsigned reg, uint32_t value);
+
+/**
+ * watch_fail - have the host refuse
+ * @w: the observer
+ * @reg: OBSERVER_FAIL_MAP or _UNMAP
+ * @nth: the n-th from now
+ * @times: how many in a row
+ * @error: errno
+ */
+void watch_fail(Watch *w, unsigned reg, unsigned nth, unsigned times,
+                int error);
+
+/**
+ * watch_dma - move data
+ * @w: the observer
+ * @command: OBSERVER_READ, _WRITE or _FILL
+ * @iova: where
+ * @size: bytes
+ *
+ * Return: whether all of it went through.
+ */
+bool watch_dma(Watch *w, uint32_t command, uint64_t iova, uint64_t size);
+
+/**
+ * struct Model - what a domain maps, as the test knows it
+ * @lines: an entry for each mapping, in order of IOVA
+ */
+typedef struct Model {
+    GArray *lines;
+} Model;
+
+Model model_new(void);
+void model_free(Model *m);
+
+/* Map or unmap in a domain and in the model of it; both must be OK */
+void model_map(Model *m, Viommu *v, uint32_t domain, uint64_t first,
+               uint64_t size, uint64_t phys, uint32_t flags);
+void model_unmap(Model *m, Viommu *v, uint32_t domain, uint64_t first,
+                 uint64_t size);
+
+/*
+ * @count pages from @iova on, behind all that the model has, each a mapping
+ * to a page of low guest RAM; a queue full of requests at a time
+ */
+void model_map_pages(Model *m, Viommu *v, uint32_t domain, uint64_t iova,
+                     unsigned count);
+
+/* The host of @w holds just what the model says, guest RAM, or nothing */
+void assert_holds(Watch *w, const Model *m);
+void assert_holds_ram(Watch *w);
+void assert_holds_nothing(Watch *w);
+
+/* The host of @w was told nothing since the last watch_clear() */
+void assert_quiet(Watch *w);
+
+/**
+ * assert_never_both - no moment had mappings on both sides of an IOVA
+ * @w: the observer
+ * @before: its host's set at the last watch_clear()
+ * @border: the IOVA
+ *
+ * Follows the events from there on.
+ */
+void assert_never_both(Watch *w, const char *before, uint64_t border);
+
+#endif /* TESTS_QTEST_WATCH_H */
