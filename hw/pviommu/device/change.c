@@ -50,7 +50,7 @@ static int apply_map(PviommuChange *change)
         return 0;
     }
 
-    pviommu_space_refused(space_of(bad), "a mapping", -ret, NULL);
+    pviommu_space_refused(space_of(bad), "a mapping", -ret);
     /* The guest may not look at the status (Linux does not): say it here */
     pviommu_events_add(space_of(bad), m->first,
                        m->flags & (PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE),
@@ -108,7 +108,7 @@ static int apply_unmap(PviommuChange *change)
         return 0;
     }
 
-    pviommu_space_refused(space_of(bad), "to remove a mapping", -ret, NULL);
+    pviommu_space_refused(space_of(bad), "to remove a mapping", -ret);
     group = NULL;
     while ((group = pviommu_domain_next_group(change->domain, group)) != bad) {
         if (pviommu_space_served(space_of(group))) {

@@ -15,7 +15,8 @@
 
 #define FAULT_PAGE 4096
 
-static bool deliver(PviommuDevice *s, const PviommuFault *fault)
+/* Sets @used when a buffer went back, with a report or without */
+static bool deliver(PviommuDevice *s, const PviommuFault *fault, bool *used)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(s);
     uint8_t report[PVIOMMU_FAULT_SIZE];
@@ -27,13 +28,15 @@ static bool deliver(PviommuDevice *s, const PviommuFault *fault)
         VirtQueueElement *elem;
         size_t size;
 
-        if (!virtio_queue_ready(s->eventq) || vdev->broken) {
+        if (!(vdev->status & VIRTIO_CONFIG_S_DRIVER_OK) ||
+            !virtio_queue_ready(s->eventq) || vdev->broken) {
             return false;
         }
         elem = virtqueue_pop(s->eventq, sizeof(VirtQueueElement));
         if (!elem) {
             return false;
         }
+        *used = true;
         size = iov_size(elem->in_sg, elem->in_num);
         if (size >= sizeof(report)) {
             iov_from_buf(elem->in_sg, elem->in_num, 0, report,
@@ -56,6 +59,7 @@ static void deliver_all(void *opaque)
     PviommuEvents *events = &s->events;
     PviommuFault pending[PVIOMMU_FAULTS_PENDING];
     unsigned count;
+    bool used = false;
 
     WITH_QEMU_LOCK_GUARD(&events->lock) {
         count = events->count;
@@ -65,13 +69,13 @@ static void deliver_all(void *opaque)
         events->dropped = 0;
     }
     for (unsigned i = 0; i < count; i++) {
-        if (deliver(s, &pending[i])) {
+        if (deliver(s, &pending[i], &used)) {
             s->counters.faults_reported++;
         } else {
             s->counters.faults_dropped++;
         }
     }
-    if (count && virtio_queue_ready(s->eventq)) {
+    if (used) {
         virtio_notify(VIRTIO_DEVICE(s), s->eventq);
     }
 }

@@ -243,8 +243,7 @@ void pviommu_space_lose(PviommuSpace *space);
 void pviommu_space_retry(PviommuSpace *space);
 void pviommu_space_park(PviommuSpace *space);
 void pviommu_space_regions_changed(PviommuSpace *space);
-void pviommu_space_refused(PviommuSpace *space, const char *what, int err,
-                           Error *detail);
+void pviommu_space_refused(PviommuSpace *space, const char *what, int err);
 
 /* endpoints.c: PCI functions behind the IOMMU */
 extern const PCIIOMMUOps pviommu_pci_iommu_ops;

@@ -29,8 +29,7 @@ static int follow_mapping(const Follow *follow, PviommuSpace *space,
     if (!follow->present) {
         ret = pviommu_host_unmap(&space->host, &part);
         if (ret) {
-            pviommu_space_refused(space, "to remove memory that left", -ret,
-                                  NULL);
+            pviommu_space_refused(space, "to remove memory that left", -ret);
             pviommu_space_lose(space);
         }
         return 0;       /* it is gone, whatever the host says */
@@ -38,7 +37,7 @@ static int follow_mapping(const Follow *follow, PviommuSpace *space,
     ret = pviommu_host_map(&space->host, mapping, follow->section);
     if (ret) {
         pviommu_space_refused(space, "memory that came under a mapping",
-                              -ret, NULL);
+                              -ret);
         if (ret == PVIOMMU_HOST_LOST) {
             pviommu_space_lose(space);
         }

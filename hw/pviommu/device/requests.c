@@ -182,6 +182,9 @@ void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
     unsigned budget = virtio_queue_get_num(vdev, virtio_get_queue_index(vq));
     bool any = false;
 
+    if (!(vdev->status & VIRTIO_CONFIG_S_DRIVER_OK)) {
+        return;     /* too early: no buffer may be consumed yet */
+    }
     for (;;) {
         VirtQueueElement *elem;
 

@@ -130,7 +130,8 @@ static int show_bypass(PviommuSpace *space)
         /* The listener keeps no number, only VFIO's words */
         ret = strstr(error_get_pretty(err), strerror(ENOSPC)) ? -ENOSPC
                                                               : -ENOMEM;
-        pviommu_space_refused(space, "guest memory for bypass", -ret, err);
+        pviommu_space_refused(space, "guest memory for bypass", -ret);
+        error_free(err);
         return ret;
     }
     space->shows = PVIOMMU_BYPASS;
@@ -158,7 +159,7 @@ static int show_domain(PviommuSpace *space, PviommuState want)
         }
     }
     if (ret) {
-        pviommu_space_refused(space, "the mappings of a domain", -ret, NULL);
+        pviommu_space_refused(space, "the mappings of a domain", -ret);
     }
     return ret;
 }
@@ -202,9 +203,8 @@ void pviommu_space_force(PviommuSpace *space)
     }
     space->told |= TOLD_BLOCKED;
     name = pviommu_space_name(space);
-    error_report("pviommu: %s is blocked: the host could serve neither its "
-                 "new state nor its old one; the guest may attach it again",
-                 name);
+    error_report("pviommu: %s is blocked, as the host could not serve it; the "
+                 "guest may attach it again", name);
 }
 
 /* Whether changes of the domain must be carried to the host */
@@ -248,38 +248,33 @@ static const char *advice(int err)
                "vfio_iommu_type1, or make the guest map larger pieces";
     case EINVAL:
     case EFAULT:
-        return "the address is outside what the host's IOMMU takes";
+        return "the host's IOMMU does not take such an address or size";
     default:
         return "the guest was told; see the host's kernel log";
     }
 }
 
 /* Count, and tell the operator once for each device and reason */
-void pviommu_space_refused(PviommuSpace *space, const char *what, int err,
-                           Error *detail)
+void pviommu_space_refused(PviommuSpace *space, const char *what, int err)
 {
-    g_autofree char *name = pviommu_space_name(space);
-    struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
+    g_autofree char *name = NULL;
+    g_autofree char *now = NULL;
+    struct rlimit limit;
     uint64_t bit = 1ULL << (err & 63);
 
     space->device->counters.host_refusals++;
     if (space->told & bit) {
-        error_free(detail);
         return;
     }
     space->told |= bit;
-    getrlimit(RLIMIT_MEMLOCK, &limit);
-    if (err == ENOMEM && limit.rlim_cur != RLIM_INFINITY) {
-        error_report("pviommu: %s: the host refused %s: %s; %s (it is %" PRIu64
-                     " KiB)%s%s", name, what, strerror(err), advice(err),
-                     (uint64_t)limit.rlim_cur / 1024, detail ? ": " : "",
-                     detail ? error_get_pretty(detail) : "");
-    } else {
-        error_report("pviommu: %s: the host refused %s: %s; %s%s%s", name,
-                     what, strerror(err), advice(err), detail ? ": " : "",
-                     detail ? error_get_pretty(detail) : "");
+    name = pviommu_space_name(space);
+    if (err == ENOMEM && !getrlimit(RLIMIT_MEMLOCK, &limit) &&
+        limit.rlim_cur != RLIM_INFINITY) {
+        now = g_strdup_printf(" (the limit is %" PRIu64 " KiB)",
+                              (uint64_t)limit.rlim_cur / 1024);
     }
-    error_free(detail);
+    error_report("pviommu: %s: the host refused %s: %s; %s%s", name, what,
+                 strerror(err), advice(err), now ?: "");
 }
 
 /*
