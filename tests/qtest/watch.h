@@ -12,10 +12,8 @@
 #include "observer/observer.h"
 #include "viommu.h"
 
-#define GiB (1ULL << 30)
-
 /* Where domains of the tests map: behind all guest RAM */
-#define HIGH (4 * GiB)
+#define HIGH ((uint64_t)1 << 32)
 
 /**
  * struct Watch - an observer

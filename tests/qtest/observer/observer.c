@@ -6,7 +6,6 @@
 
 #include "exec/memory.h"
 #include "exec/address-spaces.h"
-#include "exec/cpu-common.h"
 #include "hw/pci/msi.h"
 #include "hw/pci/pci_device.h"
 #include "hw/qdev-properties.h"
@@ -68,11 +67,11 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 static char *block_at(void *vaddr)
 {
     ram_addr_t offset;
-    RAMBlock *block = qemu_ram_block_from_host(vaddr, false, &offset);
+    MemoryRegion *mr = memory_region_from_host(vaddr, &offset);
 
-    return block ? g_strdup_printf("%s+%" PRIx64, qemu_ram_get_idstr(block),
-                                   (uint64_t)offset)
-                 : g_strdup("nothing");
+    return mr ? g_strdup_printf("%s+%" PRIx64, memory_region_name(mr),
+                                (uint64_t)offset)
+              : g_strdup("nothing");
 }
 
 static char *block_in(MemoryRegion *mr, hwaddr offset)

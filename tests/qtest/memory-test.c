@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guest memory that changes while a passed-through device is behind the
+ * IOMMU
+ *
+ * One observer stays in bypass, where VFIO's own listener follows memory;
+ * another is translated by one MAP over the memory that changes.  What the
+ * second one's host holds must be what the first one's holds, cut to the
+ * MAP and moved.
+ */
+#include "qemu/osdep.h"
+
+#include "libqos/virtio.h"
+#include "standard-headers/linux/pci_regs.h"
+#include "standard-headers/linux/virtio_ids.h"
+#include "standard-headers/linux/virtio_mem.h"
+#include "watch.h"
+
+#define MiB (1ULL << 20)
+
+typedef struct Scene {
+    Viommu *v;
+    Watch *w;
+    Watch *bypass;
+    uint64_t phys;
+    uint64_t size;
+} Scene;
+
+/* o0 is translated: HIGH leads to @size bytes at @phys; o1 is in bypass */
+static Scene *scene_new(const char *extra, uint64_t phys, uint64_t size)
+{
+    Scene *s = g_new0(Scene, 1);
+    g_autofree char *arg = watch_arg("container", 2);
+    g_autofree char *all = g_strdup_printf("%s %s", arg, extra);
+
+    s->v = viommu_start(NULL, all);
+    s->w = watch_open(s->v, 0);
+    s->bypass = watch_open(s->v, 1);
+    s->phys = phys;
+    s->size = size;
+    assert_status(viommu_attach(s->v, 1, s->w->endpoint), OK);
+    assert_status(viommu_map(s->v, 1, HIGH, HIGH + (size - 1), phys,
+                             READ | WRITE), OK);
+    return s;
+}
+
+static void scene_free(Scene *s)
+{
+    assert_status(viommu_unmap(s->v, 1, HIGH, HIGH + (s->size - 1)), OK);
+    assert_holds_nothing(s->w);
+    assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
+    viommu_assert_alive(s->v);
+    watch_close(s->w);
+    watch_close(s->bypass);
+    viommu_stop(s->v);
+    g_free(s);
+}
+
+/* Move the part of a line of the host's set that is under the MAP */
+static void move_line(const Scene *s, const char *line, GString *out)
+{
+    g_auto(GStrv) word = g_strsplit(line, " ", 4);
+    g_auto(GStrv) block = NULL;
+    uint64_t first, last, offset, from, to;
+
+    if (g_strv_length(word) < 4) {
+        return;
+    }
+    first = g_ascii_strtoull(word[0], NULL, 16);
+    last = g_ascii_strtoull(word[1], NULL, 16);
+    block = g_strsplit(word[2], "+", 2);
+    offset = g_ascii_strtoull(block[1], NULL, 16);
+    from = MAX(first, s->phys);
+    to = MIN(last, s->phys + (s->size - 1));
+    if (from <= to) {
+        g_string_append_printf(out, "%" PRIx64 " %" PRIx64 " %s+%" PRIx64
+                               " %s\n", from - s->phys + HIGH,
+                               to - s->phys + HIGH, block[0],
+                               offset + (from - first), word[3]);
+    }
+}
+
+/* Both hosts hold the same memory; returns how many pieces of it */
+static unsigned assert_follows(Scene *s)
+{
+    g_autofree char *ram = watch_get(s->bypass, "mappings");
+    g_autofree char *held = watch_get(s->w, "mappings");
+    g_auto(GStrv) line = g_strsplit(ram, "\n", 0);
+    g_autoptr(GString) expected = g_string_new(NULL);
+    unsigned pieces = 0;
+
+    for (unsigned i = 0; line[i]; i++) {
+        move_line(s, line[i], expected);
+    }
+    g_assert_cmpstr(held, ==, expected->str);
+    for (const char *c = held; *c; c++) {
+        pieces += *c == '\n';
+    }
+    return pieces;
+}
+
+/* What was there at the MAP and what a new MAP finds must be the same */
+static void assert_same_anew(Scene *s)
+{
+    g_autofree char *held = watch_get(s->w, "mappings");
+    g_autofree char *anew = NULL;
+
+    assert_status(viommu_unmap(s->v, 1, HIGH, HIGH + (s->size - 1)), OK);
+    assert_holds_nothing(s->w);
+    assert_status(viommu_map(s->v, 1, HIGH, HIGH + (s->size - 1), s->phys,
+                             READ | WRITE), OK);
+    anew = watch_get(s->w, "mappings");
+    g_assert_cmpstr(anew, ==, held);
+}
+
+/* ROM shadowing: the registers PAM0 to PAM6 of the host bridge */
+static void test_pam(void)
+{
+    Scene *s = scene_new("", 0xc0000, 0x40000);
+    QPCIDevice *mch = qpci_device_find(s->v->bus, 0);
+
+    assert_follows(s);
+    for (unsigned i = 0; i < 7; i++) {
+        qpci_config_writeb(mch, 0x90 + i, 0x33);        /* RAM */
+        assert_follows(s);
+        qpci_config_writeb(mch, 0x90 + i, 0x11);        /* read only */
+        assert_follows(s);
+    }
+    assert_same_anew(s);
+    for (unsigned i = 0; i < 7; i++) {
+        qpci_config_writeb(mch, 0x90 + i, 0x00);        /* ROM */
+        assert_follows(s);
+    }
+    assert_same_anew(s);
+    g_free(mch);
+    scene_free(s);
+}
+
+/* A BAR that is RAM comes, moves and goes */
+static void move_bar(QPCIDevice *pdev, uint32_t address)
+{
+    qpci_config_writew(pdev, PCI_COMMAND, 0);
+    qpci_config_writel(pdev, PCI_BASE_ADDRESS_2, address);
+    qpci_config_writel(pdev, PCI_BASE_ADDRESS_3, 0);
+    qpci_config_writew(pdev, PCI_COMMAND,
+                       PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+static void test_bar(void)
+{
+    Scene *s = scene_new("-object memory-backend-ram,id=bar,size=1M,share=on "
+                         "-device ivshmem-plain,memdev=bar,addr=8.0",
+                         0xd0000000, 4 * MiB);
+    QPCIDevice *pdev = qpci_device_find(s->v->bus, 8 << 3);
+
+    g_assert_cmpuint(assert_follows(s), ==, 0);         /* a hole */
+    move_bar(pdev, 0xd0000000);
+    g_assert_cmpuint(assert_follows(s), ==, 1);
+    assert_same_anew(s);
+    move_bar(pdev, 0xd0200000);
+    g_assert_cmpuint(assert_follows(s), ==, 1);
+    move_bar(pdev, 0xd8000000);
+    g_assert_cmpuint(assert_follows(s), ==, 0);
+    move_bar(pdev, 0xd0300000);
+    g_assert_cmpuint(assert_follows(s), ==, 1);
+    qpci_config_writew(pdev, PCI_COMMAND, 0);
+    g_assert_cmpuint(assert_follows(s), ==, 0);
+    g_free(pdev);
+    scene_free(s);
+}
+
+/* Memory hotplug of the board: eject through the ACPI registers */
+#define DIMM_PHYS 0x100000000ULL
+#define ACPI_MEMORY_SLOT 0xa00
+#define ACPI_MEMORY_CONTROL 0xa14
+#define ACPI_MEMORY_EJECT 0x08
+
+static void plug_dimm(QTestState *qts, const char *id)
+{
+    qtest_qmp_assert_success(qts, "{ 'execute': 'object-add', 'arguments': {"
+                             " 'qom-type': 'memory-backend-ram', 'id': %s,"
+                             " 'size': 134217728 } }", id);
+    qtest_qmp_assert_success(qts, "{ 'execute': 'device_add', 'arguments': {"
+                             " 'driver': 'pc-dimm', 'id': 'dimm',"
+                             " 'memdev': %s } }", id);
+}
+
+static void unplug_dimm(QTestState *qts)
+{
+    qtest_qmp_assert_success(qts, "{ 'execute': 'device_del', 'arguments': {"
+                             " 'id': 'dimm' } }");
+    qtest_outl(qts, ACPI_MEMORY_SLOT, 0);
+    qtest_outb(qts, ACPI_MEMORY_CONTROL, ACPI_MEMORY_EJECT);
+    qtest_qmp_eventwait(qts, "DEVICE_DELETED");
+}
+
+static void test_dimm(void)
+{
+    /* 256 MiB of RAM, then a hole up to 4 GiB where DIMMs go */
+    Scene *s = scene_new("-m 256M,slots=2,maxmem=1G", DIMM_PHYS, 512 * MiB);
+
+    g_assert_cmpuint(assert_follows(s), ==, 0);
+    plug_dimm(s->v->qts, "one");
+    g_assert_cmpuint(assert_follows(s), ==, 1);
+    assert_same_anew(s);
+    unplug_dimm(s->v->qts);
+    g_assert_cmpuint(assert_follows(s), ==, 0);
+    plug_dimm(s->v->qts, "two");
+    g_assert_cmpuint(assert_follows(s), ==, 1);
+    scene_free(s);
+}
+
+/* A host that has no room for the memory that comes */
+static void test_dimm_refused(void)
+{
+    Scene *s = scene_new("-m 256M,slots=2,maxmem=1G", DIMM_PHYS, 512 * MiB);
+
+    watch_fail(s->w, OBSERVER_FAIL_MAP, 1, 1, ENOMEM);
+    plug_dimm(s->v->qts, "one");
+    assert_holds_nothing(s->w);
+    g_assert_cmpuint(viommu_count(s->v, "host-refusals"), ==, 1);
+    assert_state(s->v, s->w->endpoint, "translated");
+    unplug_dimm(s->v->qts);
+    plug_dimm(s->v->qts, "two");
+    g_assert_cmpuint(assert_follows(s), ==, 1);
+    scene_free(s);
+}
+
+/* virtio-mem: blocks that are plugged and unplugged in place */
+#define VMEM_BLOCK (2 * MiB)
+
+typedef struct VirtioMem {
+    Scene *s;
+    QVirtioPCIDevice *dev;
+    QVirtQueue *vq;
+    uint64_t base;
+} VirtioMem;
+
+static void vmem_start(VirtioMem *m)
+{
+    QPCIAddress address = { .devfn = 9 << 3 };
+    uint64_t features;
+
+    m->dev = virtio_pci_new(m->s->v->bus, &address);
+    g_assert_nonnull(m->dev);
+    g_assert_cmpuint(m->dev->vdev.device_type, ==, VIRTIO_ID_MEM);
+    qvirtio_pci_device_enable(m->dev);
+    qvirtio_start_device(&m->dev->vdev);
+    features = qvirtio_get_features(&m->dev->vdev);
+    features &= FEATURE(VIRTIO_F_VERSION_1) |
+                FEATURE(VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE);
+    qvirtio_set_features(&m->dev->vdev, features);
+    m->vq = qvirtqueue_setup(&m->dev->vdev, &m->s->v->alloc, 0);
+    qvirtio_set_driver_ok(&m->dev->vdev);
+    m->base = qvirtio_config_readq(&m->dev->vdev,
+                                   offsetof(struct virtio_mem_config, addr));
+}
+
+static uint16_t vmem_request(VirtioMem *m, uint16_t type, unsigned block,
+                             unsigned count)
+{
+    QTestState *qts = m->s->v->qts;
+    uint64_t at = guest_alloc(&m->s->v->alloc, 4096);
+    struct virtio_mem_req req = {
+        .type = cpu_to_le16(type),
+        .u.plug.addr = cpu_to_le64(m->base + block * VMEM_BLOCK),
+        .u.plug.nb_blocks = cpu_to_le16(count),
+    };
+    uint16_t answer;
+    uint32_t head;
+
+    qtest_memwrite(qts, at, &req, sizeof(req));
+    head = qvirtqueue_add(qts, m->vq, at, sizeof(req), false, true);
+    qvirtqueue_add(qts, m->vq, at + sizeof(req),
+                   sizeof(struct virtio_mem_resp), true, false);
+    qvirtqueue_kick(qts, &m->dev->vdev, m->vq, head);
+    qvirtio_wait_used_elem(qts, &m->dev->vdev, m->vq, head, NULL,
+                           30 * G_TIME_SPAN_SECOND);
+    answer = qtest_readw(qts, at + sizeof(req));
+    guest_free(&m->s->v->alloc, at);
+    return answer;
+}
+
+static void vmem_want(VirtioMem *m, uint64_t size)
+{
+    qtest_qmp_assert_success(m->s->v->qts, "{ 'execute': 'qom-set',"
+                             " 'arguments': { 'path': 'vm0', 'property':"
+                             " 'requested-size', 'value': %" PRIu64 " } }",
+                             size);
+}
+
+#define VMEM "-m 256M,slots=2,maxmem=1G " \
+             "-object memory-backend-ram,id=vmem,size=128M " \
+             "-device virtio-mem-pci,id=vm0,memdev=vmem,block-size=2M," \
+             "requested-size=0,addr=9.0"
+
+static VirtioMem vmem_new(void)
+{
+    VirtioMem m = { .s = scene_new(VMEM, DIMM_PHYS, 512 * MiB) };
+
+    vmem_start(&m);
+    g_assert_cmphex(m.base, >=, DIMM_PHYS);
+    g_assert_cmphex(m.base, <, DIMM_PHYS + m.s->size);
+    return m;
+}
+
+static void vmem_free(VirtioMem *m)
+{
+    qvirtqueue_cleanup(m->dev->vdev.bus, m->vq, &m->s->v->alloc);
+    qvirtio_pci_device_disable(m->dev);
+    g_free(m->dev->pdev);
+    g_free(m->dev);
+    scene_free(m->s);
+}
+
+static void test_virtio_mem(void)
+{
+    VirtioMem m = vmem_new();
+
+    g_assert_cmpuint(assert_follows(m.s), ==, 0);
+    vmem_want(&m, 64 * MiB);
+    g_assert_cmpuint(vmem_request(&m, VIRTIO_MEM_REQ_PLUG, 0, 8), ==,
+                     VIRTIO_MEM_RESP_ACK);
+    g_assert_cmpuint(assert_follows(m.s), ==, 8);
+    g_assert_cmpuint(vmem_request(&m, VIRTIO_MEM_REQ_PLUG, 12, 1), ==,
+                     VIRTIO_MEM_RESP_ACK);
+    g_assert_cmpuint(assert_follows(m.s), ==, 9);
+    assert_same_anew(m.s);
+
+    /* Blocks out of the middle of one MAP */
+    vmem_want(&m, 4 * MiB);
+    g_assert_cmpuint(vmem_request(&m, VIRTIO_MEM_REQ_UNPLUG, 2, 3), ==,
+                     VIRTIO_MEM_RESP_ACK);
+    g_assert_cmpuint(assert_follows(m.s), ==, 6);
+    assert_same_anew(m.s);
+    vmem_want(&m, 0);
+    g_assert_cmpuint(vmem_request(&m, VIRTIO_MEM_REQ_UNPLUG_ALL, 0, 0), ==,
+                     VIRTIO_MEM_RESP_ACK);
+    g_assert_cmpuint(assert_follows(m.s), ==, 0);
+    vmem_free(&m);
+}
+
+/* What the host refuses is not plugged, and the guest is told */
+static void test_virtio_mem_refused(void)
+{
+    VirtioMem m = vmem_new();
+
+    vmem_want(&m, 64 * MiB);
+    for (unsigned n = 1; n <= 4; n++) {
+        watch_fail(m.s->w, OBSERVER_FAIL_MAP, n, 1, ENOMEM);
+        g_assert_cmpuint(vmem_request(&m, VIRTIO_MEM_REQ_PLUG, 0, 4), ==,
+                         VIRTIO_MEM_RESP_BUSY);
+        g_assert_cmpuint(assert_follows(m.s), ==, 0);
+    }
+    g_assert_cmpuint(vmem_request(&m, VIRTIO_MEM_REQ_PLUG, 0, 4), ==,
+                     VIRTIO_MEM_RESP_ACK);
+    g_assert_cmpuint(assert_follows(m.s), ==, 4);
+    vmem_free(&m);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/pviommu/memory/pam", test_pam);
+    qtest_add_func("/pviommu/memory/bar", test_bar);
+    qtest_add_func("/pviommu/memory/dimm", test_dimm);
+    qtest_add_func("/pviommu/memory/dimm-refused", test_dimm_refused);
+    qtest_add_func("/pviommu/memory/virtio-mem", test_virtio_mem);
+    qtest_add_func("/pviommu/memory/virtio-mem-refused",
+                   test_virtio_mem_refused);
+    return g_test_run();
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A host that refuses: the guest reads the status, nothing stays half done
+ */
+#include "qemu/osdep.h"
+
+#include "watch.h"
+
+#define PAGE 4096ULL
+#define SECOND_HIGH (2 * HIGH)
+#define COUNT 8
+
+typedef struct Scene {
+    Viommu *v;
+    Watch *w;
+    Watch *other;
+    Model in_a;
+    Model in_b;
+} Scene;
+
+/* o0 in domain 1 (A) and o1 in domain 2 (B), with 8 mappings each */
+static Scene *scene_new(void)
+{
+    Scene *s = g_new0(Scene, 1);
+    g_autofree char *arg = watch_arg("container", 2);
+
+    s->v = viommu_start(NULL, arg);
+    s->w = watch_open(s->v, 0);
+    s->other = watch_open(s->v, 1);
+    s->in_a = model_new();
+    s->in_b = model_new();
+    assert_status(viommu_attach(s->v, 1, s->w->endpoint), OK);
+    assert_status(viommu_attach(s->v, 2, s->other->endpoint), OK);
+    model_map_pages(&s->in_a, s->v, 1, HIGH, COUNT);
+    model_map_pages(&s->in_b, s->v, 2, SECOND_HIGH, COUNT);
+    return s;
+}
+
+static void scene_free(Scene *s)
+{
+    viommu_assert_alive(s->v);
+    model_free(&s->in_a);
+    model_free(&s->in_b);
+    watch_close(s->w);
+    watch_close(s->other);
+    viommu_stop(s->v);
+    g_free(s);
+}
+
+/* The n-th map of an ATTACH is refused: all is as it was, from every state */
+static void test_attach_nth(void)
+{
+    for (unsigned n = 1; n <= COUNT; n++) {
+        Scene *s = scene_new();
+        uint64_t refusals = viommu_count(s->v, "host-refusals");
+
+        watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1, ENOMEM);
+        assert_status(viommu_attach(s->v, 2, s->w->endpoint), NOMEM);
+        assert_holds(s->w, &s->in_a);
+        assert_state(s->v, s->w->endpoint, "translated");
+        g_assert_cmpuint(viommu_count(s->v, "host-refusals"), ==,
+                         refusals + 1);
+        assert_holds(s->other, &s->in_b);
+
+        /* It is in A all the same: what A maps reaches it */
+        model_map(&s->in_a, s->v, 1, HIGH + 64 * PAGE, PAGE, 0x1000000, READ);
+        assert_holds(s->w, &s->in_a);
+
+        /* And the next try goes well */
+        assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+        assert_holds(s->w, &s->in_b);
+        scene_free(s);
+    }
+}
+
+static void test_attach_nth_from_bypass(void)
+{
+    for (unsigned n = 1; n <= COUNT; n++) {
+        Scene *s = scene_new();
+
+        assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
+        assert_holds_ram(s->w);
+        watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1, ENOSPC);
+        assert_status(viommu_attach(s->v, 2, s->w->endpoint), NOMEM);
+        assert_holds_ram(s->w);
+        assert_state(s->v, s->w->endpoint, "bypass");
+        /* Not attached: */
+        assert_status(viommu_detach(s->v, 2, s->w->endpoint), INVAL);
+        assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+        assert_holds(s->w, &s->in_b);
+        scene_free(s);
+    }
+}
+
+static void test_attach_nth_from_blocked(void)
+{
+    for (unsigned n = 1; n <= COUNT; n++) {
+        Scene *s = scene_new();
+
+        assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
+        viommu_set_bypass(s->v, 0);
+        watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1, EFAULT);
+        assert_status(viommu_attach(s->v, 2, s->w->endpoint), FAULT);
+        assert_holds_nothing(s->w);
+        assert_state(s->v, s->w->endpoint, "blocked");
+        assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+        assert_holds(s->w, &s->in_b);
+        scene_free(s);
+    }
+}
+
+/* B is refused, and A is refused again: blocked, until the next ATTACH */
+static void test_undo_refused(void)
+{
+    for (unsigned n = 1; n <= COUNT; n++) {
+        Scene *s = scene_new();
+
+        watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1000, ENOMEM);
+        assert_status(viommu_attach(s->v, 2, s->w->endpoint), DEVERR);
+        assert_holds_nothing(s->w);
+        assert_state(s->v, s->w->endpoint, "blocked");
+        g_assert_false(watch_dma(s->w, OBSERVER_FILL, HIGH + PAGE, 1));
+        assert_holds(s->other, &s->in_b);
+
+        /* A lives on without reaching it */
+        watch_fail(s->w, OBSERVER_FAIL_MAP, 0, 0, ENOMEM);
+        watch_clear(s->w);
+        model_map(&s->in_a, s->v, 1, HIGH + 64 * PAGE, PAGE, 0x1000000, READ);
+        assert_quiet(s->w);
+        assert_holds_nothing(s->w);
+        if (n % 2) {
+            assert_status(viommu_attach(s->v, 1, s->w->endpoint), OK);
+            assert_holds(s->w, &s->in_a);
+        } else {
+            assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+            assert_holds(s->w, &s->in_b);
+        }
+        assert_state(s->v, s->w->endpoint, "translated");
+        scene_free(s);
+    }
+}
+
+/* Every errno has its status (R-MAP-14), and the range stays free */
+static void test_map_errors(void)
+{
+    static const struct {
+        int error;
+        const char *status;
+    } table[] = {
+        { ENOMEM, "NOMEM" }, { ENOSPC, "NOMEM" }, { EINVAL, "FAULT" },
+        { EFAULT, "FAULT" }, { EEXIST, "DEVERR" }, { EIO, "DEVERR" },
+        { EPERM, "DEVERR" },
+    };
+    Scene *s = scene_new();
+
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        uint8_t status;
+
+        watch_fail(s->w, OBSERVER_FAIL_MAP, 1, 1, table[i].error);
+        status = viommu_map(s->v, 1, HIGH + 64 * PAGE, HIGH + 65 * PAGE - 1,
+                            0x1000000, READ);
+        g_assert_cmpstr(viommu_status_name(status), ==, table[i].status);
+        assert_holds(s->w, &s->in_a);
+        g_assert_cmpuint(viommu_count(s->v, "mappings"), ==, 2 * COUNT);
+        model_map(&s->in_a, s->v, 1, HIGH + 64 * PAGE, PAGE, 0x1000000, READ);
+        model_unmap(&s->in_a, s->v, 1, HIGH + 64 * PAGE, PAGE);
+    }
+    g_assert_cmpuint(viommu_count(s->v, "host-refusals"), ==,
+                     ARRAY_SIZE(table));
+    scene_free(s);
+}
+
+/* The second endpoint's host refuses: the first one's forgets */
+static void test_map_second_endpoint(void)
+{
+    Scene *s = scene_new();
+
+    for (unsigned i = 0; i < 2; i++) {
+        Watch *refuses = i ? s->w : s->other;
+
+        assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+        watch_fail(refuses, OBSERVER_FAIL_MAP, 1, 1, ENOSPC);
+        assert_status(viommu_map(s->v, 2, HIGH, HIGH + PAGE - 1, 0x1000000,
+                                 READ | WRITE), NOMEM);
+        assert_holds(s->w, &s->in_b);
+        assert_holds(s->other, &s->in_b);
+        model_map(&s->in_b, s->v, 2, SECOND_HIGH + 64 * PAGE, PAGE,
+                  0x1000000, READ | WRITE);
+        assert_holds(s->w, &s->in_b);
+        assert_holds(s->other, &s->in_b);
+        model_unmap(&s->in_b, s->v, 2, SECOND_HIGH + 64 * PAGE, PAGE);
+    }
+    scene_free(s);
+}
+
+/* The second piece of one MAP is refused: the first one is taken back */
+static void test_map_second_piece(void)
+{
+    Scene *s = scene_new();
+
+    watch_fail(s->w, OBSERVER_FAIL_MAP, 2, 1, ENOMEM);
+    /* RAM, then ROM: two pieces and more */
+    assert_status(viommu_map(s->v, 1, SECOND_HIGH,
+                             SECOND_HIGH + 0xfffff, 0, READ | WRITE), NOMEM);
+    assert_holds(s->w, &s->in_a);
+    assert_status(viommu_map(s->v, 1, SECOND_HIGH,
+                             SECOND_HIGH + 0xfffff, 0, READ | WRITE), OK);
+    assert_status(viommu_unmap(s->v, 1, SECOND_HIGH,
+                               SECOND_HIGH + 0xfffff), OK);
+    assert_holds(s->w, &s->in_a);
+    scene_free(s);
+}
+
+/* An UNMAP that the host refuses leaves every mapping in place */
+static void test_unmap_refused(void)
+{
+    for (unsigned n = 1; n <= COUNT; n++) {
+        Scene *s = scene_new();
+
+        assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+        watch_fail(s->w, OBSERVER_FAIL_UNMAP, n, 1, EINVAL);
+        assert_status(viommu_unmap(s->v, 2, SECOND_HIGH,
+                                   SECOND_HIGH + COUNT * PAGE - 1), FAULT);
+        assert_holds(s->w, &s->in_b);
+        assert_holds(s->other, &s->in_b);
+        g_assert_true(watch_dma(s->other, OBSERVER_FILL,
+                                SECOND_HIGH + PAGE, 1));
+        model_unmap(&s->in_b, s->v, 2, SECOND_HIGH, COUNT * PAGE);
+        assert_holds_nothing(s->w);
+        assert_holds_nothing(s->other);
+        scene_free(s);
+    }
+}
+
+/* Too little for bypass: VFIO's own listener would end the VM here */
+static void test_bypass_refused(void)
+{
+    Scene *s = scene_new();
+
+    for (unsigned n = 1; n <= 3; n++) {
+        watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1, ENOMEM);
+        assert_status(viommu_attach_flags(s->v, 3, s->w->endpoint,
+                                          VIRTIO_IOMMU_ATTACH_F_BYPASS),
+                      NOMEM);
+        assert_holds(s->w, &s->in_a);
+        assert_state(s->v, s->w->endpoint, "translated");
+    }
+    assert_status(viommu_attach_flags(s->v, 3, s->w->endpoint,
+                                      VIRTIO_IOMMU_ATTACH_F_BYPASS), OK);
+    assert_holds_ram(s->w);
+    scene_free(s);
+}
+
+/* DETACH cannot be refused: what cannot be mapped stays blocked */
+static void test_detach_to_bypass_refused(void)
+{
+    Scene *s = scene_new();
+
+    watch_fail(s->w, OBSERVER_FAIL_MAP, 1, 1, ENOMEM);
+    assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
+    assert_holds_nothing(s->w);
+    assert_state(s->v, s->w->endpoint, "blocked");
+    g_assert_false(watch_dma(s->w, OBSERVER_FILL, 0x1000000, 1));
+    assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+    assert_holds(s->w, &s->in_b);
+    scene_free(s);
+}
+
+/* So with a write to bypass, and with resets; the next one may go well */
+static void test_bypass_write_refused(void)
+{
+    Scene *s = scene_new();
+
+    assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
+    viommu_set_bypass(s->v, 0);
+    watch_fail(s->w, OBSERVER_FAIL_MAP, 2, 1, ENOMEM);
+    viommu_set_bypass(s->v, 1);
+    assert_holds_nothing(s->w);
+    assert_state(s->v, s->w->endpoint, "blocked");
+    viommu_set_bypass(s->v, 0);
+    viommu_set_bypass(s->v, 1);
+    assert_holds_ram(s->w);
+
+    assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+    watch_fail(s->w, OBSERVER_FAIL_MAP, 1, 1, ENOSPC);
+    viommu_negotiate(s->v, ALL_FEATURES);
+    assert_holds_nothing(s->w);
+    assert_state(s->v, s->w->endpoint, "blocked");
+    assert_holds_ram(s->other);
+    scene_free(s);
+}
+
+/* A host that takes only so many: NOMEM, room again after an UNMAP */
+static void test_quota(void)
+{
+    Scene *s = scene_new();
+
+    watch_set(s->w, OBSERVER_QUOTA, COUNT);
+    assert_status(viommu_map(s->v, 1, HIGH + 64 * PAGE, HIGH + 65 * PAGE - 1,
+                             0x1000000, READ), NOMEM);
+    model_unmap(&s->in_a, s->v, 1, HIGH, PAGE);
+    model_map(&s->in_a, s->v, 1, HIGH + 64 * PAGE, PAGE, 0x1000000, READ);
+    assert_holds(s->w, &s->in_a);
+    watch_set(s->w, OBSERVER_QUOTA, COUNT - 1);
+    assert_status(viommu_attach(s->v, 2, s->w->endpoint), DEVERR);
+    assert_holds_nothing(s->w);
+    watch_set(s->w, OBSERVER_QUOTA, 0);
+    assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+    assert_holds(s->w, &s->in_b);
+    scene_free(s);
+}
+
+/* A guest that does not look at the status reads of it in its event queue */
+static void test_event(void)
+{
+    Scene *s = scene_new();
+
+    viommu_event_post(s->v, sizeof(struct virtio_iommu_fault), 4);
+    watch_fail(s->w, OBSERVER_FAIL_MAP, 1, 1, ENOMEM);
+    assert_status(viommu_map(s->v, 1, HIGH + 64 * PAGE, HIGH + 65 * PAGE - 1,
+                             0x1000000, READ | WRITE), NOMEM);
+    viommu_assert_fault(s->v, VIRTIO_IOMMU_FAULT_R_MAPPING,
+                        VIRTIO_IOMMU_FAULT_F_READ |
+                        VIRTIO_IOMMU_FAULT_F_WRITE, s->w->endpoint,
+                        HIGH + 64 * PAGE);
+    scene_free(s);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/pviommu/refusal/attach-nth", test_attach_nth);
+    qtest_add_func("/pviommu/refusal/attach-nth-from-bypass",
+                   test_attach_nth_from_bypass);
+    qtest_add_func("/pviommu/refusal/attach-nth-from-blocked",
+                   test_attach_nth_from_blocked);
+    qtest_add_func("/pviommu/refusal/undo-refused", test_undo_refused);
+    qtest_add_func("/pviommu/refusal/map-errors", test_map_errors);
+    qtest_add_func("/pviommu/refusal/map-second-endpoint",
+                   test_map_second_endpoint);
+    qtest_add_func("/pviommu/refusal/map-second-piece",
+                   test_map_second_piece);
+    qtest_add_func("/pviommu/refusal/unmap-refused", test_unmap_refused);
+    qtest_add_func("/pviommu/refusal/bypass-refused", test_bypass_refused);
+    qtest_add_func("/pviommu/refusal/detach-to-bypass-refused",
+                   test_detach_to_bypass_refused);
+    qtest_add_func("/pviommu/refusal/bypass-write-refused",
+                   test_bypass_write_refused);
+    qtest_add_func("/pviommu/refusal/quota", test_quota);
+    qtest_add_func("/pviommu/refusal/event", test_event);
+    return g_test_run();
+}
