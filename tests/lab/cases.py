@@ -15,7 +15,8 @@ class Lab:
 
     def __init__(self, options):
         self.outside = relay.Outside()
-        self.results = tap.Tap(only=options.only, say=self.outside.say)
+        self.results = tap.Tap(only=options.only, say=self.outside.say,
+                               done=options.done.split(","))
         self.iommu = subject.Subject(options.device, options.plugin)
         self.kernel = kernel.debian()
         self.case = self.results.case

@@ -51,8 +51,13 @@ class Qtest:
                 line.settimeout(120)
                 return line
             except TimeoutError:
-                self.machine.check_alive()
-        raise Lost(f"{self.machine.name} does not open its qtest socket")
+                if not self.machine.alive():
+                    break
+        raise self._lost("its qtest socket was waited for")
+
+    def _lost(self, what) -> Lost:
+        said = self.machine.stderr()[-600:].strip() or "no message"
+        return Lost(f"{self.machine.name}: {what}; QEMU: {said}")
 
     def __enter__(self):
         return self
@@ -74,8 +79,7 @@ class Qtest:
         while True:
             line = self._file.readline()
             if not line:
-                self.machine.check_alive()
-                raise Lost(f"{self.machine.name} hung up: {words[0]}")
+                raise self._lost(f"{words[0]} was not answered")
             if line.startswith("OK"):
                 return line[3:].strip()
             if not line.startswith("IRQ "):

@@ -13,9 +13,11 @@ class Skip(Exception):
 class Tap:
     """Numbers and prints results.  No plan is known before the end."""
 
-    def __init__(self, only=(), say=None):
+    def __init__(self, only=(), say=None, done=()):
         """ONLY: run the cases whose name holds one of these words.  SAY:
-        where progress goes, if not to stderr."""
+        where progress goes, if not to stderr.  DONE: names of cases that
+        were judged before and are left out."""
+        self._done = frozenset(done)
         self._tell = say
         self._only = only
         self._start = time.monotonic()
@@ -40,7 +42,8 @@ class Tap:
 
     def wanted(self, name) -> bool:
         """Whether the case NAME was asked for."""
-        return not self._only or any(word in name for word in self._only)
+        return name not in self._done and (
+            not self._only or any(word in name for word in self._only))
 
     def result(self, ok, name, reason=None):
         """Report a case that has been judged elsewhere."""

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest that is the test itself: two devices passed through, our IOMMU,
+and a model of what the host must hold for each."""
+
+from pathlib import Path
+
+from pvlab import driver, host, qtest, tables
+from pvlab.device import Device
+from pvlab.tap import check, same
+
+FOLDER = Path(host.SHARE)
+RAM_MIB = 32
+RING = 0x1F00000        # the driver's own; everything below is for the tests
+A, B = 1, 2             # domains, kept alive by the disk and an emulated one
+BLOCKED, BYPASS, BYPASS_DOMAIN = "blocked", "bypass", "bypass-domain"
+ALL = 7                 # the domain that only bypasses
+
+
+class Endpoint:
+    """A function behind the IOMMU."""
+
+    def __init__(self, slot, address=None):
+        """ADDRESS: the host's name of it; None if it is emulated."""
+        self.id = slot << 3
+        self.slot = slot
+        self.address = address
+        self.domain = None
+
+
+class Driven:
+    """The machine, its devices and the model."""
+
+    def __init__(self, name, subject, backend="type1", properties=""):
+        """BACKEND: type1 or iommufd."""
+        self.backend = backend
+        by = ""
+        words = ["-machine", "q35", "-m", f"{RAM_MIB}M"]
+        if backend == "iommufd":
+            words += ["-object", "iommufd,id=iommufd0"]
+            by = ",iommufd=iommufd0"
+        words += subject.arguments(
+            ",".join(filter(None, ["addr=4", properties])))
+        self.disk = Endpoint(5, host.NVME)
+        self.engine = Endpoint(6, host.EDU)
+        self.keeper = Endpoint(7)
+        for endpoint, what in ((self.disk, "disk"), (self.engine, "engine")):
+            words += ["-device", f"vfio-pci,host={endpoint.address},id={what},"
+                                 f"addr={endpoint.slot}{by}"]
+        words += ["-device", "edu,addr=7"]
+        self.qtest = qtest.Qtest(name, FOLDER, words)
+        self.machine = self.qtest.machine
+        self.device = Device(self.machine)
+        self.domains = {}
+        self.bypass_at_start = "boot-bypass=off" not in properties
+        self.bypass = self.bypass_at_start
+        self.state = None       # where the engine was taken last
+        self.engine_pci = qtest.Function(self.qtest, self.engine.slot)
+        self.memory = tables.GuestMemory(self.machine, self._host_bar)
+        self.iommu = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.qtest.close()
+
+    def start(self):
+        """Bring the IOMMU's driver up, the engine's BAR and bus mastering."""
+        if self.iommu:
+            self.iommu.start()
+        else:
+            self.iommu = driver.Iommu(self.qtest, 4, 0xE0000000, RING)
+        self.engine_pci.place(0, 0xE0100000)
+        self.engine_pci.enable()
+
+    def _host_bar(self, name, bar, address):
+        """iommufd of Linux 6.12 maps no BARs."""
+        if self.backend == "iommufd":
+            return None
+        base = self.engine_pci.bars[bar]
+        same(name, host.EDU, "whose BAR is in guest memory")
+        lines = Path(f"/sys/bus/pci/devices/{name}/resource").read_text()
+        start = int(lines.splitlines()[bar].split()[0], 16)
+        return start + (address - base) >> tables.PAGE_BITS
+
+    # Requests, each also to the model
+
+    def attach(self, endpoint, domain, flags=0):
+        """Attach; a domain that is left by its last endpoint is gone."""
+        same(self.iommu.attach(domain, endpoint.id, flags), driver.OK,
+             f"ATTACH of {endpoint.id:#x} to {domain}: status")
+        self._leave(endpoint)
+        endpoint.domain = domain
+        if flags:
+            self.domains[domain] = None
+        else:
+            self.domains.setdefault(domain, tables.Domain())
+
+    def detach(self, endpoint):
+        """Detach."""
+        same(self.iommu.detach(endpoint.domain, endpoint.id), driver.OK,
+             f"DETACH of {endpoint.id:#x}: status")
+        self._leave(endpoint)
+
+    def _leave(self, endpoint):
+        domain, endpoint.domain = endpoint.domain, None
+        if domain is not None and not any(
+                other.domain == domain
+                for other in (self.disk, self.engine, self.keeper)):
+            del self.domains[domain]
+
+    def map(self, domain, first, size, phys,
+            flags=driver.READ | driver.WRITE):
+        """Map SIZE bytes."""
+        last = first + size - 1
+        same(self.iommu.map(domain, first, last, phys, flags), driver.OK,
+             f"MAP at {first:#x}: status")
+        self.domains[domain].map(first, last, phys, flags)
+
+    def unmap(self, domain, first, size):
+        """Unmap SIZE bytes."""
+        last = first + size - 1
+        same(self.iommu.unmap(domain, first, last), driver.OK,
+             f"UNMAP at {first:#x}: status")
+        self.domains[domain].unmap(first, last)
+
+    def set_bypass(self, value):
+        """What endpoints without a domain do."""
+        self.iommu.set_bypass(int(value))
+        self.bypass = value
+
+    def go(self, state):
+        """Take the engine to a state: one of the words above, or a domain."""
+        self.state = state
+        if state in (BLOCKED, BYPASS):
+            if self.engine.domain is not None:
+                self.set_bypass(state == BYPASS)
+                self.detach(self.engine)
+            else:
+                self.set_bypass(state == BYPASS)
+        elif state == BYPASS_DOMAIN:
+            self.attach(self.engine, ALL, driver.BYPASS_DOMAIN)
+        else:
+            self.attach(self.engine, state)
+
+    def forget(self):
+        """After a reset: no domains."""
+        self.state = None
+        self.domains = {}
+        for endpoint in (self.disk, self.engine, self.keeper):
+            endpoint.domain = None
+
+    def reset_machine(self):
+        """Reset all of it, and wait until that is done."""
+        command = self.iommu.pci
+        self.machine.qmp("system_reset")
+        for _ in range(1000):
+            if command.get(command.COMMAND, 16) & 6 == 0:
+                self.forget()
+                self.bypass = self.bypass_at_start
+                self.engine_pci.bars.clear()
+                return
+        raise TimeoutError("the machine does not reset")
+
+    # What the host holds
+
+    def wanted(self, endpoint) -> dict:
+        """What the host must hold for an endpoint."""
+        domain = endpoint.domain
+        if domain is None and not self.bypass:
+            return {}
+        if domain is None or self.domains[domain] is None:
+            return self.memory.pages
+        return self.domains[domain].pages(self.memory)
+
+    def locked_kib(self) -> int:
+        """What the host's kernel has pinned for VFIO."""
+        return self.machine.status_kib(
+            "VmLck" if self.backend == "type1" else "VmPin")
+
+    def compare(self) -> int:
+        """The host holds for both devices what the model says, and has
+        pinned what that takes: how many pages it holds."""
+        self.memory.refresh()
+        count = pinned = 0
+        for name, endpoint in (("disk", self.disk), ("engine", self.engine)):
+            got = tables.of_host(endpoint.address)
+            wrong = tables.difference(got, self.wanted(endpoint))
+            check(not wrong, f"the host's table of the {name}: {wrong}")
+            count += len(got)
+            pinned += sum(1 for frame, _ in got.values()
+                          if frame not in self.memory.bar_frames)
+        same(self.locked_kib(), pinned * tables.PAGE // 1024, "KiB pinned")
+        return count

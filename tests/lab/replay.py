@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""After each switch, MAP and UNMAP the host's own page tables hold exactly
+what the guest asked for, page by page."""
+
+import os
+import random
+
+from driven import A, B, BLOCKED, BYPASS, BYPASS_DOMAIN, Driven
+from pvlab import driver
+from pvlab.tap import check, same
+
+KIB, MIB = 1 << 10, 1 << 20
+PAGE = 4 * KIB
+RW, RO, WO = 3, driver.READ, driver.WRITE
+STATES = (BLOCKED, BYPASS, BYPASS_DOMAIN, A, B)
+NAMES = {A: "A", B: "B"}
+# IOVA, bytes, guest address in A, flags; in B they are elsewhere
+SHAPES = ((1 * MIB, PAGE, 4 * MIB, RW),
+          (2 * MIB, 2 * MIB, 6 * MIB, RW),      # can be one large page
+          (5 * MIB, 7 * PAGE, 2 * MIB + 3 * PAGE, RW),
+          (5 * MIB + 7 * PAGE, PAGE, 9 * MIB, RW),      # its neighbour
+          (5 * MIB + 8 * PAGE, PAGE, 9 * MIB + PAGE, RO),
+          (5 * MIB + 9 * PAGE, 2 * PAGE, 9 * MIB + 2 * PAGE, WO),
+          (0, PAGE, 10 * MIB, RW),                      # the first page
+          (6 * MIB, MIB, 0x80000, RW),      # RAM, a hole (VGA), ROM
+          (1 << 33, 64 * KIB, 11 * MIB, RW))
+ELSEWHERE = 10 * MIB
+RAM_PAGES = 30 * MIB // PAGE
+OPERATIONS = 150
+
+
+def name_of(state) -> str:
+    """A state in the name of a case."""
+    return NAMES.get(state, state)
+
+
+def tour(states):
+    """All switches from one state to another, each starting where the one
+    before has ended (an Euler circuit)."""
+    left = {state: [other for other in states if other != state]
+            for state in states}
+    stack, circuit = [states[0]], []
+    while stack:
+        if left[stack[-1]]:
+            stack.append(left[stack[-1]].pop())
+        else:
+            circuit.append(stack.pop())
+    circuit.reverse()
+    return list(zip(circuit, circuit[1:]))
+
+
+def fill(guest: Driven):
+    """Both domains with their mappings, each kept alive by another device
+    than the engine."""
+    guest.attach(guest.keeper, A)
+    guest.attach(guest.disk, B)
+    for first, size, phys, flags in SHAPES:
+        guest.map(A, first, size, phys, flags)
+        guest.map(B, first, size, phys + ELSEWHERE
+                  if phys >= MIB else phys, flags)
+
+
+class Replay:
+    """The cases of one machine."""
+
+    def __init__(self, guest: Driven, results):
+        self.guest = guest
+        self.results = results
+        self.seed = int(os.environ.get("PVIOMMU_SEED",
+                                       random.randrange(1 << 32)))
+
+    def boot_bypass(self):
+        """At start all of guest memory, or nothing."""
+        count = self.guest.compare()
+        if self.guest.bypass:
+            check(count > RAM_PAGES, f"the host holds {count} pages")
+        else:
+            same(count, 0, "pages that the host holds")
+        self.guest.start()
+        self.guest.compare()
+
+    def switch(self, before, after):
+        """The engine goes from one state to another."""
+        guest = self.guest
+        if guest.state != before:
+            guest.go(before)
+        guest.compare()
+        guest.go(after)
+        guest.compare()
+        same(bool(guest.wanted(guest.engine)), after != BLOCKED,
+             "whether the model has pages")
+
+    def each_map(self):
+        """Each kind of mapping, made while attached and then removed."""
+        guest = self.guest
+        guest.go(A)
+        top = guest.iommu.config(16, 64)        # the last input address
+        guest.unmap(A, 0, 1 << 40)
+        guest.compare()
+        for first, size, phys, flags in (
+                *SHAPES, (top - PAGE + 1, PAGE, 12 * MIB, RW)):
+            guest.map(A, first, size, phys, flags)
+            guest.compare()
+        for first, size, _, _ in SHAPES:
+            guest.unmap(A, first, size)
+            guest.compare()
+        guest.unmap(A, top - PAGE + 1, PAGE)
+        same(guest.wanted(guest.engine), {}, "the model, at the end")
+        guest.compare()
+
+    def refused(self):
+        """What is refused changes nothing: overlaps, a split, and an address
+        beyond the input range."""
+        guest, iommu = self.guest, self.guest.iommu
+        guest.go(A)
+        guest.map(A, MIB, 16 * PAGE, 4 * MIB)
+        for request, wanted in (
+                (lambda: iommu.map(A, MIB + 15 * PAGE, MIB + 17 * PAGE - 1,
+                                   8 * MIB, RW), driver.INVAL),
+                (lambda: iommu.unmap(A, MIB, MIB + PAGE - 1), driver.RANGE),
+                (lambda: iommu.unmap(A, 0, MIB + PAGE - 1), driver.RANGE),
+                (lambda: iommu.map(A, MIB + 1, 2 * MIB, 0, RW),
+                 driver.RANGE)):
+            same(request(), wanted, "status")
+            guest.compare()
+        guest.unmap(A, MIB, 16 * PAGE)
+        guest.compare()
+
+    def random_operations(self):
+        """MAP, UNMAP and switches, as chance has it."""
+        guest, chance = self.guest, random.Random(self.seed)
+        self.results.note(f"PVIOMMU_SEED={self.seed}")
+        for step in range(OPERATIONS):
+            domain = chance.choice((A, B))
+            first = chance.randrange(64) * PAGE
+            size = chance.randrange(1, 16) * PAGE
+            kind = chance.random()
+            model = guest.domains[domain]
+            if kind < 0.5:
+                phys = chance.randrange(RAM_PAGES) * PAGE
+                flags = chance.choice((RW, RO, WO))
+                if model.overlaps(first, first + size - 1):
+                    continue
+                guest.map(domain, first, size, phys, flags)
+            elif kind < 0.85:
+                if model.splits(first, first + size - 1):
+                    continue
+                guest.unmap(domain, first, size)
+            else:
+                guest.go(chance.choice(STATES))
+            try:
+                guest.compare()
+            except AssertionError as error:
+                raise AssertionError(f"PVIOMMU_SEED={self.seed} step {step}: "
+                                     f"{error}") from error
+
+    def thousand(self):
+        """A domain of a thousand scattered pages, joined and left."""
+        guest = self.guest
+        guest.go(BLOCKED)
+        for i in range(1000):
+            guest.map(A, 64 * MIB + i * 2 * PAGE, PAGE,
+                      2 * MIB + (i * 331 % 5000) * PAGE)
+        guest.compare()
+        guest.go(A)
+        guest.compare()
+        guest.go(B)
+        guest.compare()
+        guest.go(A)
+        guest.unmap(A, 64 * MIB, 64 * MIB)
+        guest.compare()
+
+    def last_leaves(self):
+        """The last detach ends a domain: attached again, it is empty."""
+        guest = self.guest
+        guest.go(3)
+        guest.map(3, MIB, 8 * PAGE, 4 * MIB)
+        guest.compare()
+        guest.go(BLOCKED)
+        guest.compare()
+        guest.go(3)
+        guest.compare()
+        same(guest.wanted(guest.engine), {}, "the model")
+
+    def device_reset(self):
+        """A reset of the device ends all domains; "bypass" stays."""
+        guest = self.guest
+        for bypass in (False, True):
+            guest.set_bypass(bypass)
+            guest.go(A)
+            guest.map(A, MIB, 8 * PAGE, 4 * MIB)
+            guest.compare()
+            guest.iommu.reset()
+            guest.forget()
+            guest.compare()
+            guest.start()
+            guest.compare()
+
+    def system_reset(self):
+        """A reset of the machine leads back to the start."""
+        guest = self.guest
+        for state in (A, BYPASS_DOMAIN, BLOCKED, BYPASS):
+            guest.go(state)
+            if state == A:
+                guest.map(A, MIB, 8 * PAGE, 4 * MIB)
+            guest.compare()
+            guest.reset_machine()
+            guest.compare()
+            guest.start()
+            guest.compare()
+
+    def nothing_to_say(self):
+        """The host refused nothing, and QEMU has said nothing."""
+        guest = self.guest
+        same(guest.device.refusals(), 0, "host-refusals")
+        said = [line for line in guest.machine.stderr().splitlines()
+                if "Cannot reset device" not in line]
+        same(said, [], "what QEMU printed")
+
+
+def cases(lab, backend):
+    """All cases over one kind of container."""
+    def case(name, function, *words):
+        return lab.results.case(f"{backend}/{name}", function, *words)
+
+    with Driven(backend, lab.iommu, backend) as guest:
+        replay = Replay(guest, lab.results)
+        case("start-in-bypass", replay.boot_bypass)
+        guest.start()
+        guest.go(BLOCKED)
+        fill(guest)
+        for before, after in tour(STATES):
+            case(f"{name_of(before)}-to-{name_of(after)}", replay.switch,
+                 before, after)
+        case("each-map", replay.each_map)
+        case("refused-changes-nothing", replay.refused)
+        case("random-operations", replay.random_operations)
+        case("thousand-mappings", replay.thousand)
+        case("last-leaves", replay.last_leaves)
+        case("device-reset", replay.device_reset)
+        case("system-reset", replay.system_reset)
+        case("nothing-to-say", replay.nothing_to_say)
+    with Driven(f"{backend}-off", lab.iommu, backend,
+                "boot-bypass=off") as guest:
+        replay = Replay(guest, lab.results)
+        case("start-blocked", replay.boot_bypass)
+        guest.start()
+        fill(guest)
+        case("start-blocked-then-A", replay.switch, BLOCKED, A)
+        case("start-blocked-system-reset", replay.system_reset)
