@@ -33,7 +33,12 @@ static void undo(PviommuDevice *s, PviommuChange *change)
     g_rw_lock_writer_unlock(&s->lock);
 }
 
-static int apply_map(PviommuChange *change)
+static int stop(const PviommuPiece *piece, void *opaque)
+{
+    return 1;
+}
+
+static int apply_map(PviommuDevice *s, PviommuChange *change)
 {
     const PviommuMapping *m = &change->mapping;
     PviommuGroup *group = NULL, *bad = NULL;
@@ -43,10 +48,14 @@ static int apply_map(PviommuChange *change)
            (group = pviommu_domain_next_group(change->domain, group))) {
         if (pviommu_space_served(space_of(group))) {
             ret = pviommu_host_map(&space_of(group)->host, m, NULL);
-            bad = group;
+            bad = group;        /* if it failed; the last one served else */
         }
     }
     if (!ret) {
+        if (bad && (m->flags & PVIOMMU_MAP_F_MMIO) &&
+            !pviommu_pieces_foreach(m, NULL, stop, NULL)) {
+            s->counters.mmio_left_out++;
+        }
         return 0;
     }
 
@@ -146,7 +155,7 @@ int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
         ret = pviommu_space_switch(space_of(group));
         break;
     case PVIOMMU_CHANGE_MAP:
-        ret = apply_map(change);
+        ret = apply_map(s, change);
         break;
     case PVIOMMU_CHANGE_UNMAP:
         ret = apply_unmap(change);

@@ -152,7 +152,11 @@ static bool set_iommu_device(PCIBus *bus, void *opaque, int devfn,
     PviommuSpace *space =
         space_by_as(s, pci_device_iommu_address_space(pdev));
 
-    return !space || pviommu_host_info_add(s, space, hiod, errp);
+    if (!space) {
+        return true;
+    }
+    space->passthrough = true;
+    return pviommu_host_info_add(s, space, hiod, errp);
 }
 
 static void unset_iommu_device(PCIBus *bus, void *opaque, int devfn)
@@ -352,7 +356,7 @@ static void find_vfio(PCIBus *bus, PCIDevice *pdev, void *opaque)
 {
     PCIDevice **found = opaque;
 
-    if (!*found && is_vfio(pdev)) {
+    if (!*found && is_vfio(pdev) && !pci_bus_bypass_iommu(bus)) {
         *found = pdev;
     }
 }

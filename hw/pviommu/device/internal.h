@@ -12,9 +12,9 @@
 #include "exec/memory.h"
 #include "hw/pci/pci.h"
 #include "hw/qdev-core.h"
+#include "hw/qdev-properties.h"
 #include "hw/virtio/virtio.h"
 #include "qemu/rcu.h"
-#include "qemu/reserved-region.h"
 #include "qemu/thread.h"
 #include "qom/object.h"
 
@@ -44,6 +44,7 @@ typedef enum PviommuDeviceMistake {
  * @statuses: by type and status
  * @mistakes: by PviommuMistake, then PviommuDeviceMistake
  * @host_refusals: mappings and switches that the host refused
+ * @mmio_left_out: MAPs of MMIO without anything that a host could map
  * @faults_reported: events that reached the guest
  * @faults_dropped: events for which there was no room
  */
@@ -52,6 +53,7 @@ typedef struct PviommuCounters {
     uint64_t statuses[PVIOMMU_T_PROBE + 1][PVIOMMU_S__MAX];
     uint64_t mistakes[PVIOMMU_MISTAKE__ALL];
     uint64_t host_refusals;
+    uint64_t mmio_left_out;
     uint64_t faults_reported;
     uint64_t faults_dropped;
 } PviommuCounters;
@@ -72,7 +74,8 @@ typedef struct PviommuCounters {
  * @shows: which of the two is enabled, and what the host was given
  * @parked: its last device has left; it shows nothing until the next comes
  * @passthrough: a VFIO device asked for the space
- * @told: what the operator was told of: a bit for each errno of the host
+ * @told: errnos of the host that the operator was told of, a bit each
+ * @told_blocked: the operator was told that the space is blocked
  * @regions: reserved regions of the host, before those of the machine
  * @rcu: frees it
  */
@@ -92,6 +95,7 @@ typedef struct PviommuSpace {
     bool parked;
     bool passthrough;
     uint64_t told;
+    bool told_blocked;
     PviommuRegions *regions;
 } PviommuSpace;
 
@@ -210,13 +214,17 @@ struct PviommuDevice {
     uint64_t max_mappings;
     char *log_path;
     uint32_t nr_regions;
-    ReservedRegion *regions;
+    PviommuRegion *regions;
 };
 
 /* virtio.c: config, reset */
 const char *pviommu_device_mistake_name(unsigned mistake);
 void pviommu_device_mistake(PviommuDevice *s, unsigned mistake,
                             const char *detail);
+
+/* properties.c: types of properties */
+extern const PropertyInfo pviommu_prop_aw_bits;
+extern const PropertyInfo pviommu_prop_region;
 
 /* requests.c: the request queue */
 void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq);

@@ -177,6 +177,11 @@ static QObject *read_host_refusals(PviommuDevice *s)
     return number(s->counters.host_refusals);
 }
 
+static QObject *read_mmio_left_out(PviommuDevice *s)
+{
+    return number(s->counters.mmio_left_out);
+}
+
 static QObject *read_faults_reported(PviommuDevice *s)
 {
     return number(s->counters.faults_reported);
@@ -205,10 +210,12 @@ static const struct {
       "statuses other than OK, by type of request" },
     { "host-refusals", "uint64", read_host_refusals,
       "what the host would not map or unmap" },
+    { "mmio-left-out", "uint64", read_mmio_left_out,
+      "MAPs of MMIO of which no host could map anything" },
     { "faults-reported", "uint64", read_faults_reported,
       "faults that the guest was told of" },
     { "faults-dropped", "uint64", read_faults_dropped,
-      "faults for which the guest had no buffer" },
+      "faults that it was not: no buffer, too many at once, or a reset" },
     { "mistakes", "dict", read_mistakes, "guest mistakes by kind" },
 };
 

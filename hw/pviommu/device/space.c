@@ -15,9 +15,6 @@
 #include "qemu/error-report.h"
 #include "internal.h"
 
-/* A bit of PviommuSpace.told that is no errno */
-#define TOLD_BLOCKED (1ULL << 63)
-
 PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
                                 int host_group)
 {
@@ -76,11 +73,7 @@ void pviommu_space_regions_changed(PviommuSpace *space)
                               : pviommu_regions_new();
 
     for (unsigned i = 0; i < s->nr_regions; i++) {
-        pviommu_regions_add(regions, &(PviommuRegion) {
-            .first = range_lob(&s->regions[i].range),
-            .last = range_upb(&s->regions[i].range),
-            .type = s->regions[i].type,
-        });
+        pviommu_regions_add(regions, &s->regions[i]);
     }
     pviommu_regions_fit(regions,
                         PVIOMMU_PROPERTIES_SIZE / PVIOMMU_RESV_MEM_SIZE);
@@ -198,10 +191,10 @@ void pviommu_space_force(PviommuSpace *space)
         enable_iommu(space, false);
         enable_iommu(space, true);
     }
-    if (space->told & TOLD_BLOCKED) {
+    if (space->told_blocked) {
         return;
     }
-    space->told |= TOLD_BLOCKED;
+    space->told_blocked = true;
     name = pviommu_space_name(space);
     error_report("pviommu: %s is blocked, as the host could not serve it; the "
                  "guest may attach it again", name);
@@ -235,6 +228,7 @@ void pviommu_space_park(PviommuSpace *space)
     space->parked = true;
     space->passthrough = false;
     space->told = 0;
+    space->told_blocked = false;
 }
 
 static const char *advice(int err)
@@ -250,7 +244,7 @@ static const char *advice(int err)
     case EFAULT:
         return "the host's IOMMU does not take such an address or size";
     default:
-        return "the guest was told; see the host's kernel log";
+        return "the host's kernel log may say why";
     }
 }
 

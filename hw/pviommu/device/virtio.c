@@ -8,12 +8,9 @@
 #include "hw/boards.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/qdev-properties.h"
-#include "hw/qdev-properties-system.h"
 #include "hw/resettable.h"
 #include "migration/blocker.h"
 #include "qapi/error.h"
-#include "qapi/visitor.h"
-#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/log.h"
 #include "qemu/main-loop.h"
@@ -215,8 +212,6 @@ static bool open_log(PviommuDevice *s, Error **errp)
 /* x86 interrupts are stores: give them a way unless the user chose one */
 static void add_msi_region(PviommuDevice *s)
 {
-    ReservedRegion *region;
-
     if (!object_dynamic_cast(OBJECT(current_machine), "x86-machine")) {
         return;
     }
@@ -225,10 +220,12 @@ static void add_msi_region(PviommuDevice *s)
             return;
         }
     }
-    s->regions = g_renew(ReservedRegion, s->regions, s->nr_regions + 1);
-    region = &s->regions[s->nr_regions++];
-    *region = (ReservedRegion) { .type = PVIOMMU_REGION_MSI };
-    range_set_bounds(&region->range, X86_MSI_FIRST, X86_MSI_LAST);
+    s->regions = g_renew(PviommuRegion, s->regions, s->nr_regions + 1);
+    s->regions[s->nr_regions++] = (PviommuRegion) {
+        .first = X86_MSI_FIRST,
+        .last = X86_MSI_LAST,
+        .type = PVIOMMU_REGION_MSI,
+    };
 }
 
 static bool check_bus(PviommuDevice *s, Error **errp)
@@ -347,54 +344,17 @@ static void device_finalize(Object *obj)
     g_free(PVIOMMU_DEVICE(obj)->regions);
 }
 
-static void get_aw_bits(Object *obj, Visitor *v, const char *name,
-                        void *opaque, Error **errp)
-{
-    uint8_t bits = *(uint8_t *)object_field_prop_ptr(obj, opaque);
-    g_autofree char *word = bits ? g_strdup_printf("%u", bits)
-                                 : g_strdup("auto");
-    char *value = word;
-
-    visit_type_str(v, name, &value, errp);
-}
-
-/* "auto", or a number, in JSON too */
-static void set_aw_bits(Object *obj, Visitor *v, const char *name,
-                        void *opaque, Error **errp)
-{
-    uint8_t *bits = object_field_prop_ptr(obj, opaque);
-    g_autofree char *word = NULL;
-    uint64_t value = 0;
-
-    if (!visit_type_str(v, name, &word, NULL)) {
-        if (!visit_type_uint64(v, name, &value, errp)) {
-            return;
-        }
-    } else if (strcmp(word, "auto") &&
-               (qemu_strtou64(word, NULL, 10, &value) || !value)) {
-        error_setg(errp, "aw-bits '%s' is neither auto nor a number", word);
-        return;
-    }
-    *bits = MIN(value, UINT8_MAX);
-}
-
-static const PropertyInfo prop_aw_bits = {
-    .type = "str",
-    .description = "width of an IOVA: auto, or 32 to 64",
-    .get = get_aw_bits,
-    .set = set_aw_bits,
-};
-
 static const Property properties[] = {
     DEFINE_PROP_BOOL("boot-bypass", PviommuDevice, boot_bypass, true),
     DEFINE_PROP_STRING("granule", PviommuDevice, granule),
-    DEFINE_PROP("aw-bits", PviommuDevice, aw_bits, prop_aw_bits, uint8_t),
+    DEFINE_PROP("aw-bits", PviommuDevice, aw_bits, pviommu_prop_aw_bits,
+                uint8_t),
     DEFINE_PROP_UINT32("max-domains", PviommuDevice, max_domains, 65536),
     DEFINE_PROP_UINT64("max-mappings", PviommuDevice, max_mappings,
                        4 * 1024 * 1024),
     DEFINE_PROP_STRING("requests-log", PviommuDevice, log_path),
     DEFINE_PROP_ARRAY("reserved-regions", PviommuDevice, nr_regions, regions,
-                      qdev_prop_reserved_region, ReservedRegion),
+                      pviommu_prop_region, PviommuRegion),
 };
 
 static void device_class_init(ObjectClass *oc, void *data)

@@ -70,9 +70,9 @@ static int map_piece(const PviommuPiece *piece, void *opaque)
     }
     ret = vfio_container_dma_map(walk->container, piece->iova, piece->size,
                                  piece->vaddr, piece->readonly);
-    if (ret && piece->is_device &&
-        !(walk->mapping->flags & PVIOMMU_MAP_F_MMIO)) {
-        return 0;       /* RAM was asked for; a BAR in it is a courtesy */
+    if (ret && piece->is_device) {
+        /* Where RAM was asked for, a BAR is a courtesy (R-MAP-12) */
+        return walk->mapping->flags & PVIOMMU_MAP_F_MMIO ? -EIO : 0;
     }
     if (!ret) {
         walk->first = walk->any ? walk->first : piece->iova;

@@ -53,7 +53,13 @@ int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping,
         int ret = r.ops->map(r.receiver, mapping, section);
 
         if (ret) {
-            return undo(host, n, mapping, true, ret);
+            PviommuMapping part = *mapping;
+
+            /* Without a part in @section nobody mapped anything */
+            if (!section || pviommu_pieces_clip(mapping, section, &part)) {
+                ret = undo(host, n, &part, true, ret);
+            }
+            return ret;
         }
     }
     return 0;
