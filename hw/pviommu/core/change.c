@@ -44,7 +44,7 @@ static void leave(PviommuEndpoint *endpoint)
     }
     if (--domain->attached == 0) {
         iommu->domain_count--;
-        iommu->mapping_count -= pviommu_mappings_count(domain->mappings);
+        iommu->mapping_count -= pviommu_mappings_count(&domain->mappings);
     }
 }
 
@@ -63,7 +63,7 @@ static void enter(PviommuEndpoint *endpoint, PviommuDomain *domain)
     }
     if (domain->attached++ == 0) {
         iommu->domain_count++;
-        iommu->mapping_count += pviommu_mappings_count(domain->mappings);
+        iommu->mapping_count += pviommu_mappings_count(&domain->mappings);
     }
 }
 
@@ -108,7 +108,7 @@ void pviommu_change_attach(PviommuChange *change, PviommuEndpoint *endpoint,
 bool pviommu_change_map(PviommuChange *change, PviommuDomain *domain,
                         const PviommuMapping *mapping)
 {
-    if (!pviommu_mappings_insert(domain->mappings, mapping)) {
+    if (!pviommu_mappings_insert(&domain->mappings, mapping)) {
         return false;
     }
     begin(change, domain->iommu);
@@ -122,7 +122,7 @@ bool pviommu_change_map(PviommuChange *change, PviommuDomain *domain,
 void pviommu_change_unmap(PviommuChange *change, PviommuDomain *domain,
                           uint64_t first, uint64_t last)
 {
-    size_t count = pviommu_mappings_hide(domain->mappings, first, last);
+    size_t count = pviommu_mappings_hide(&domain->mappings, first, last);
 
     if (count == 0) {
         *change = (PviommuChange) { 0 };
@@ -141,7 +141,7 @@ bool pviommu_change_next_removed(const PviommuChange *change,
                                  PviommuMapping *mapping)
 {
     return change->kind == PVIOMMU_CHANGE_UNMAP &&
-           pviommu_mappings_next_hidden(change->domain->mappings, iter,
+           pviommu_mappings_next_hidden(&change->domain->mappings, iter,
                                         mapping);
 }
 
@@ -169,7 +169,7 @@ void pviommu_change_commit(PviommuIommu *iommu, PviommuChange *change)
         if (change->endpoint) {
             free_if_left(change->left);
         } else if (change->kind == PVIOMMU_CHANGE_UNMAP) {
-            pviommu_mappings_drop_hidden(change->domain->mappings);
+            pviommu_mappings_drop_hidden(&change->domain->mappings);
         }
     }
     *change = (PviommuChange) { 0 };
@@ -198,12 +198,12 @@ void pviommu_change_undo(PviommuIommu *iommu, PviommuChange *change)
         if (change->endpoint) {
             undo_attach(change);
         } else if (change->kind == PVIOMMU_CHANGE_MAP) {
-            pviommu_mappings_remove(change->domain->mappings,
+            pviommu_mappings_remove(&change->domain->mappings,
                                     change->mapping.first);
             iommu->mapping_count--;
         } else {
             iommu->mapping_count +=
-                pviommu_mappings_unhide(change->domain->mappings);
+                pviommu_mappings_unhide(&change->domain->mappings);
         }
     }
     *change = (PviommuChange) { 0 };

@@ -13,11 +13,6 @@ PviommuDomain *pviommu_domain_new(PviommuIommu *iommu, uint32_t id,
     if (!domain) {
         return NULL;
     }
-    domain->mappings = pviommu_mappings_new();
-    if (!domain->mappings) {
-        g_free(domain);
-        return NULL;
-    }
     domain->iommu = iommu;
     domain->id = id;
     domain->bypass = bypass;
@@ -30,7 +25,7 @@ void pviommu_domain_free(PviommuDomain *domain)
     g_assert(domain->attached == 0 && !domain->groups);
     g_hash_table_remove(domain->iommu->domains,
                         GUINT_TO_POINTER(domain->id));
-    pviommu_mappings_free(domain->mappings);
+    pviommu_mappings_clear(&domain->mappings);
     g_free(domain);
 }
 
@@ -46,7 +41,7 @@ bool pviommu_domain_bypass(const PviommuDomain *domain)
 
 const PviommuMappings *pviommu_domain_mappings(const PviommuDomain *domain)
 {
-    return domain->mappings;
+    return &domain->mappings;
 }
 
 PviommuGroup *pviommu_domain_next_group(const PviommuDomain *domain,
@@ -69,7 +64,7 @@ bool pviommu_domain_fits(const PviommuDomain *domain,
         const PviommuRegion *region = pviommu_regions_get(regions, i);
         PviommuMapping mapping;
 
-        if (pviommu_mappings_find(domain->mappings, region->first,
+        if (pviommu_mappings_find(&domain->mappings, region->first,
                                   region->last, &mapping)) {
             return false;
         }

@@ -60,14 +60,7 @@ PviommuDomain *pviommu_group_domain(const PviommuGroup *group)
 
 PviommuState pviommu_group_state(const PviommuGroup *group)
 {
-    if (group->fenced) {
-        return PVIOMMU_BLOCKED;
-    }
-    if (!group->domain) {
-        return group->iommu->config.bypass ? PVIOMMU_BYPASS
-                                           : PVIOMMU_BLOCKED;
-    }
-    return group->domain->bypass ? PVIOMMU_BYPASS : PVIOMMU_TRANSLATED;
+    return group_state(group);
 }
 
 PviommuEndpoint *pviommu_endpoint_new(PviommuGroup *group)

@@ -6,27 +6,7 @@
 
 #include "alloc.h"
 #include "mappings-hide.h"
-#include "tree.h"
-
-/**
- * struct PviommuMappings - the set
- * @root: the tree; NULL when empty
- * @count: mappings that are not hidden
- * @bytes: bytes of IOVA that those cover
- * @hidden_first: first IOVA of the hidden range
- * @hidden_last: last IOVA of the hidden range
- * @hidden_count: mappings that are hidden; 0 when there is no hidden range
- * @hidden_bytes: bytes of IOVA that those cover
- */
-struct PviommuMappings {
-    Node *root;
-    size_t count;
-    uint64_t bytes;
-    uint64_t hidden_first;
-    uint64_t hidden_last;
-    size_t hidden_count;
-    uint64_t hidden_bytes;
-};
+#include "set.h"
 
 PviommuMappings *pviommu_mappings_new(void)
 {
@@ -60,29 +40,16 @@ uint64_t pviommu_mappings_bytes(const PviommuMappings *set)
     return set->bytes;
 }
 
-/* Whether the mapping that starts at @first is hidden */
-static inline bool is_hidden(const PviommuMappings *set, uint64_t first)
-{
-    return set->hidden_count > 0 && first >= set->hidden_first &&
-           first <= set->hidden_last;
-}
-
 bool pviommu_mappings_lookup(const PviommuMappings *set, uint64_t iova,
                              PviommuMapping *mapping)
 {
-    const Node *leaf;
-    unsigned rank;
+    unsigned index;
+    const Node *leaf = set_lookup(set, iova, &index);
 
-    if (!set->root) {
+    if (!leaf) {
         return false;
     }
-    leaf = tree_leaf(set->root, iova);
-    rank = node_rank(leaf, iova);
-    if (rank == 0 || node_last(leaf)[rank - 1] < iova ||
-        is_hidden(set, leaf->key[rank - 1])) {
-        return false;
-    }
-    node_get(leaf, rank - 1, mapping);
+    node_get(leaf, index, mapping);
     return true;
 }
 
@@ -92,13 +59,13 @@ bool pviommu_mappings_find(const PviommuMappings *set, uint64_t first,
     unsigned index;
     const Node *leaf = tree_seek(set->root, first, &index);
 
-    if (leaf && is_hidden(set, leaf->key[index])) {
+    if (leaf && set_hides(set, node_key(leaf)[index])) {
         if (set->hidden_last >= last) {
             return false;
         }
         leaf = tree_seek(set->root, set->hidden_last + 1, &index);
     }
-    if (!leaf || leaf->key[index] > last) {
+    if (!leaf || node_key(leaf)[index] > last) {
         return false;
     }
     node_get(leaf, index, mapping);
@@ -163,9 +130,9 @@ size_t pviommu_mappings_hide(PviommuMappings *set, uint64_t first,
     set->hidden_first = first;
     set->hidden_last = last;
     set->hidden_bytes = 0;
-    while (leaf && leaf->key[index] <= last) {
+    while (leaf && node_key(leaf)[index] <= last) {
         set->hidden_count++;
-        set->hidden_bytes += node_last(leaf)[index] - leaf->key[index] + 1;
+        set->hidden_bytes += node_last(leaf)[index] - node_key(leaf)[index] + 1;
         if (++index == leaf->count) {
             leaf = leaf->next;
             index = 0;
@@ -212,7 +179,7 @@ bool pviommu_mappings_next_hidden(const PviommuMappings *set,
     if (!iter->done && set->hidden_count > 0 && from <= set->hidden_last) {
         leaf = tree_seek(set->root, from, &index);
     }
-    if (!leaf || leaf->key[index] > set->hidden_last) {
+    if (!leaf || node_key(leaf)[index] > set->hidden_last) {
         iter->done = true;
         return false;
     }

@@ -17,6 +17,7 @@ Node *node_new(bool leaf, unsigned capacity)
     if (node) {
         node->next = NULL;
         node->count = 0;
+        node->start = 0;
         node->capacity = (uint16_t)capacity;
         node->leaf = leaf;
     }
@@ -33,77 +34,132 @@ void node_free_all(Node *node)
     g_free(node);
 }
 
-void node_move(Node *to, unsigned to_index, const Node *from,
-               unsigned from_index, unsigned count)
+/* Copy entries; positions count from the start of the arrays */
+static void move(Node *to, unsigned to_at, const Node *from, unsigned from_at,
+                 unsigned count)
 {
     size_t size = count * sizeof(uint64_t);
+    uint64_t *to_array = to->array + to_at;
+    const uint64_t *from_array = from->array + from_at;
 
-    memmove(to->key + to_index, from->key + from_index, size);
+    memmove(to_array, from_array, size);
+    to_array += to->capacity;
+    from_array += from->capacity;
     if (to->leaf) {
-        memmove(node_last(to) + to_index, node_last(from) + from_index, size);
-        memmove(node_phys(to) + to_index, node_phys(from) + from_index, size);
-        memmove(node_flags(to) + to_index, node_flags(from) + from_index,
+        memmove(to_array, from_array, size);
+        memmove(to_array + to->capacity, from_array + from->capacity, size);
+        memmove((uint8_t *)(to->array + 3u * to->capacity) + to_at,
+                (uint8_t *)(from->array + 3u * from->capacity) + from_at,
                 count);
     } else {
-        memmove(node_child(to) + to_index, node_child(from) + from_index,
-                count * sizeof(Node *));
+        memmove(to_array, from_array, count * sizeof(Node *));
     }
+}
+
+/* Shift all entries to another place in the arrays */
+static void shift(Node *node, unsigned start)
+{
+    move(node, start, node, node->start, node->count);
+    node->start = (uint16_t)start;
 }
 
 void node_open(Node *node, unsigned index)
 {
-    if (index < node->count) {
-        node_move(node, index + 1, node, index, node->count - index);
+    unsigned start = node->start;
+    bool back = start + node->count < node->capacity;
+
+    if (start > 0 && (!back || index < node->count / 2u)) {
+        if (index > 0) {
+            move(node, start - 1, node, start, index);
+        }
+        node->start--;
+    } else if (index < node->count) {
+        move(node, start + index + 1, node, start + index,
+             node->count - index);
     }
     node->count++;
 }
 
 void node_close(Node *node, unsigned index, unsigned count)
 {
+    unsigned start = node->start;
     unsigned rest = node->count - index - count;
 
-    if (rest > 0) {
-        node_move(node, index, node, index + count, rest);
+    if (index < rest) {
+        if (index > 0) {
+            move(node, start + count, node, start, index);
+        }
+        node->start += count;
+    } else if (rest > 0) {
+        move(node, start + index, node, start + index + count, rest);
     }
     node->count -= count;
 }
 
+void node_copy(Node *to, const Node *from)
+{
+    to->start = (to->capacity - from->count) / 2u;
+    to->count = from->count;
+    move(to, to->start, from, from->start, from->count);
+}
+
 void node_split(Node *node, Node *right, unsigned index)
 {
-    right->count = node->count - index;
-    node_move(right, 0, node, index, right->count);
+    unsigned count = node->count - index;
+
+    right->count = (uint16_t)count;
+    right->start = (uint16_t)(right->capacity - count) / 2u;
+    move(right, right->start, node, node->start + index, count);
     node->count = (uint16_t)index;
-    right->next = node->next;
+    if (index == 0) {
+        /* more is to come at the front */
+        node->start = node->capacity;
+    }
     if (node->leaf) {
+        right->next = node->next;
         node->next = right;
     }
 }
 
-bool node_balance(Node *left, Node *right)
+/* Move entries from the front of the right node to the back of the left */
+static void move_left(Node *left, Node *right, unsigned count)
 {
-    unsigned total = left->count + right->count;
-    unsigned half = total / 2;
+    if (left->start + left->count + count > left->capacity) {
+        shift(left, 0);
+    }
+    move(left, left->start + left->count, right, right->start, count);
+    left->count += count;
+    node_close(right, 0, count);
+}
 
-    if (total <= 2 * NODE_MIN) {
-        node_move(left, left->count, right, 0, right->count);
-        left->count = (uint16_t)total;
+/* Move entries from the back of the left node to the front of the right */
+static void move_right(Node *left, Node *right, unsigned count)
+{
+    if (right->start < count) {
+        shift(right, right->capacity - right->count);
+    }
+    left->count -= count;
+    right->start -= count;
+    right->count += count;
+    move(right, right->start, left, left->start + left->count, count);
+}
+
+void node_join(Node *left, Node *right)
+{
+    move_left(left, right, right->count);
+    if (left->leaf) {
         left->next = right->next;
-        g_free(right);
-        return true;
     }
+    g_free(right);
+}
+
+void node_share(Node *left, Node *right)
+{
+    unsigned half = (left->count + right->count) / 2u;
+
     if (left->count < half) {
-        unsigned count = half - left->count;
-
-        node_move(left, left->count, right, 0, count);
-        left->count = (uint16_t)half;
-        node_close(right, 0, count);
+        move_left(left, right, half - left->count);
     } else {
-        unsigned count = left->count - half;
-
-        node_move(right, count, right, 0, right->count);
-        node_move(right, 0, left, half, count);
-        left->count = (uint16_t)half;
-        right->count += count;
+        move_right(left, right, left->count - half);
     }
-    return false;
 }

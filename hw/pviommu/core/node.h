@@ -36,9 +36,11 @@ enum {
  * struct Node - a node of either kind
  * @next: leaf: the leaf after it, NULL for the last
  * @count: entries
+ * @start: where in the arrays the first entry is: room before it makes adding
+ *         and removing at the front as cheap as at the back
  * @capacity: entries that there is room for; NODE_MAX but in the root
  * @leaf: whether it is a leaf
- * @key: leaf: first IOVA; inner: lowest first IOVA below the child
+ * @array: leaf: first IOVAs; inner: lowest first IOVA below each child
  *
  * After the keys come, each as long as @capacity: in a leaf the last IOVAs,
  * the physical addresses and the flags (a byte each); in an inner node the
@@ -47,29 +49,35 @@ enum {
 typedef struct Node {
     struct Node *next;
     uint16_t count;
+    uint16_t start;
     uint16_t capacity;
     bool leaf;
-    uint64_t key[];
+    uint64_t array[];
 } Node;
+
+static inline uint64_t *node_key(const Node *node)
+{
+    return (uint64_t *)node->array + node->start;
+}
 
 static inline uint64_t *node_last(const Node *node)
 {
-    return (uint64_t *)node->key + node->capacity;
+    return node_key(node) + node->capacity;
 }
 
 static inline uint64_t *node_phys(const Node *node)
 {
-    return (uint64_t *)node->key + 2u * node->capacity;
+    return node_key(node) + 2u * node->capacity;
 }
 
 static inline uint8_t *node_flags(const Node *node)
 {
-    return (uint8_t *)(node->key + 3u * node->capacity);
+    return (uint8_t *)(node->array + 3u * node->capacity) + node->start;
 }
 
 static inline Node **node_child(const Node *node)
 {
-    return (Node **)(node->key + node->capacity);
+    return (Node **)(node->array + node->capacity) + node->start;
 }
 
 /**
@@ -83,16 +91,18 @@ static inline Node **node_child(const Node *node)
  */
 static inline unsigned node_rank(const Node *node, uint64_t iova)
 {
-    const uint64_t *base = node->key;
+    const uint64_t *key = node_key(node);
+    const uint64_t *base = key;
     unsigned n = node->count;
 
     while (n > 1) {
         unsigned half = n / 2;
+        const uint64_t *next = base + half;
 
-        base += half & -(unsigned)(base[half - 1] <= iova);
+        base = next[-1] <= iova ? next : base;
         n -= half;
     }
-    return (unsigned)(base - node->key) + (n == 1 && *base <= iova);
+    return (unsigned)(base - key) + (n == 1 && *base <= iova);
 }
 
 /**
@@ -111,17 +121,6 @@ Node *node_new(bool leaf, unsigned capacity);
 void node_free_all(Node *node);
 
 /**
- * node_move - copy entries within a node or between two of one kind
- * @to: where to
- * @to_index: index of the first one there
- * @from: where from
- * @from_index: index of the first one there
- * @count: how many; counts of the nodes are left alone
- */
-void node_move(Node *to, unsigned to_index, const Node *from,
-               unsigned from_index, unsigned count);
-
-/**
  * node_open - make room for an entry
  * @node: a node that is not full
  * @index: where the room shall be, undefined until filled
@@ -137,21 +136,45 @@ void node_open(Node *node, unsigned index);
 void node_close(Node *node, unsigned index, unsigned count);
 
 /**
+ * node_copy - copy all entries to another node
+ * @to: an empty node of the same kind with room for them
+ * @from: the node; stays as it is
+ */
+void node_copy(Node *to, const Node *from);
+
+/**
  * node_split - move entries to a new node on the right
  * @node: the node
- * @right: an empty node of its kind
+ * @right: an empty node of its kind and capacity
  * @index: first entry to move, 0 to count
  */
 void node_split(Node *node, Node *right, unsigned index);
 
 /**
- * node_balance - join two neighbours, or share their entries out evenly
- * @left: the left one
- * @right: the right one; freed when joined
+ * node_joins - whether two neighbours are few enough for one node
+ * @left: one
+ * @right: the other
  *
- * Return: whether they were joined.
+ * Return: true if so.
  */
-bool node_balance(Node *left, Node *right);
+static inline bool node_joins(const Node *left, const Node *right)
+{
+    return left->count + right->count <= 2 * NODE_MIN;
+}
+
+/**
+ * node_join - move all entries of a node to its neighbour, and free it
+ * @left: the one that stays
+ * @right: the one after it
+ */
+void node_join(Node *left, Node *right);
+
+/**
+ * node_share - share the entries of two neighbours out evenly
+ * @left: one
+ * @right: the one after it
+ */
+void node_share(Node *left, Node *right);
 
 /**
  * node_get - read an entry of a leaf
@@ -162,7 +185,7 @@ bool node_balance(Node *left, Node *right);
 static inline void node_get(const Node *leaf, unsigned index,
                             PviommuMapping *mapping)
 {
-    mapping->first = leaf->key[index];
+    mapping->first = node_key(leaf)[index];
     mapping->last = node_last(leaf)[index];
     mapping->phys = node_phys(leaf)[index];
     mapping->flags = node_flags(leaf)[index];
@@ -177,7 +200,7 @@ static inline void node_get(const Node *leaf, unsigned index,
 static inline void node_set(Node *leaf, unsigned index,
                             const PviommuMapping *mapping)
 {
-    leaf->key[index] = mapping->first;
+    node_key(leaf)[index] = mapping->first;
     node_last(leaf)[index] = mapping->last;
     node_phys(leaf)[index] = mapping->phys;
     node_flags(leaf)[index] = (uint8_t)mapping->flags;

@@ -9,12 +9,6 @@
 #include "pviommu/wire.h"
 #include "regions-rank.h"
 
-/* Sorted, disjoint */
-struct PviommuRegions {
-    size_t count;
-    PviommuRegion *region;
-};
-
 PviommuRegions *pviommu_regions_new(void)
 {
     return g_new0(PviommuRegions, 1);
@@ -115,23 +109,6 @@ const PviommuRegion *pviommu_regions_get(const PviommuRegions *list,
     return &list->region[index];
 }
 
-size_t pviommu_regions_rank(const PviommuRegions *list, uint64_t iova)
-{
-    size_t low = 0;
-    size_t high = list->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (list->region[middle].first <= iova) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 const PviommuRegion *pviommu_regions_find(const PviommuRegions *list,
                                           uint64_t first, uint64_t last)
 {
@@ -140,7 +117,7 @@ const PviommuRegion *pviommu_regions_find(const PviommuRegions *list,
     if (pviommu_regions_count(list) == 0) {
         return NULL;
     }
-    index = pviommu_regions_rank(list, first);
+    index = regions_rank(list, first);
     if (index > 0 && list->region[index - 1].last >= first) {
         return &list->region[index - 1];
     }

@@ -179,7 +179,7 @@ static bool check_map(Run *run, const PviommuDomain *domain)
     } else if (pviommu_domain_reserves(domain, request->first,
                                        request->last)) {
         REFUSE(run, INVAL, RESERVED_REGION);
-    } else if (pviommu_mappings_find(domain->mappings, request->first,
+    } else if (pviommu_mappings_find(&domain->mappings, request->first,
                                      request->last, &old)) {
         REFUSE(run, INVAL, OVERLAP);
     } else if (run->iommu->mapping_count >= config->max_mappings) {
@@ -220,10 +220,14 @@ static bool splits(const PviommuMappings *set, uint64_t first, uint64_t last)
 {
     PviommuMapping mapping;
 
-    return (pviommu_mappings_lookup(set, first, &mapping) &&
-            mapping.first < first) ||
-           (pviommu_mappings_lookup(set, last, &mapping) &&
-            mapping.last > last);
+    if (!pviommu_mappings_find(set, first, last, &mapping)) {
+        return false;
+    }
+    if (mapping.first < first || mapping.last >= last) {
+        return mapping.first < first || mapping.last > last;
+    }
+    return pviommu_mappings_lookup(set, last, &mapping) &&
+           mapping.last > last;
 }
 
 static void run_unmap(Run *run)
@@ -244,7 +248,7 @@ static void run_unmap(Run *run)
     if (!domain) {
         return;
     }
-    if (splits(domain->mappings, request->first, request->last)) {
+    if (splits(&domain->mappings, request->first, request->last)) {
         REFUSE(run, RANGE, SPLIT);
         return;
     }

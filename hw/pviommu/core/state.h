@@ -13,6 +13,7 @@
 #include <glib.h>
 
 #include "pviommu/iommu.h"
+#include "set.h"
 
 /**
  * struct PviommuIommu - the IOMMU
@@ -53,7 +54,7 @@ struct PviommuIommu {
  */
 struct PviommuDomain {
     PviommuIommu *iommu;
-    PviommuMappings *mappings;
+    PviommuMappings mappings;
     PviommuGroup *groups;
     size_t attached;
     uint32_t id;
@@ -97,6 +98,19 @@ struct PviommuEndpoint {
     uint64_t id;
     uint64_t asked;
 };
+
+/* As pviommu_group_state(); here for translation, which asks every time */
+static inline PviommuState group_state(const PviommuGroup *group)
+{
+    if (group->fenced) {
+        return PVIOMMU_BLOCKED;
+    }
+    if (!group->domain) {
+        return group->iommu->config.bypass ? PVIOMMU_BYPASS
+                                           : PVIOMMU_BLOCKED;
+    }
+    return group->domain->bypass ? PVIOMMU_BYPASS : PVIOMMU_TRANSLATED;
+}
 
 /**
  * pviommu_iommu_domain - find a domain

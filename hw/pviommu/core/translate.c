@@ -38,7 +38,6 @@ static const PviommuRegion *around(const PviommuRegions *regions,
                                    uint64_t iova, uint64_t *first,
                                    uint64_t *last)
 {
-    const PviommuRegion *region;
     size_t index;
 
     *first = 0;
@@ -46,9 +45,13 @@ static const PviommuRegion *around(const PviommuRegions *regions,
     if (!regions) {
         return NULL;
     }
-    index = pviommu_regions_rank(regions, iova);
+    index = regions_rank(regions, iova);
+    if (index < regions->count) {
+        *last = regions->region[index].first - 1;
+    }
     if (index > 0) {
-        region = pviommu_regions_get(regions, index - 1);
+        const PviommuRegion *region = &regions->region[index - 1];
+
         if (region->last >= iova) {
             *first = region->first;
             *last = region->last;
@@ -56,10 +59,23 @@ static const PviommuRegion *around(const PviommuRegions *regions,
         }
         *first = region->last + 1;
     }
-    if (index < pviommu_regions_count(regions)) {
-        *last = pviommu_regions_get(regions, index)->first - 1;
-    }
     return NULL;
+}
+
+/* Fill in what a mapping makes of the part of it in [first, last] */
+static bool mapped(PviommuTranslation *translation, const Node *leaf,
+                   unsigned index, uint64_t first, uint64_t last)
+{
+    uint64_t start = node_key(leaf)[index];
+
+    first = MAX(first, start);
+    *translation = (PviommuTranslation) {
+        .first = first,
+        .last = MIN(last, node_last(leaf)[index]),
+        .phys = node_phys(leaf)[index] + (first - start),
+        .flags = node_flags(leaf)[index] & ACCESS_MASK,
+    };
+    return true;
 }
 
 bool pviommu_translate(const PviommuGroup *group, uint64_t iova,
@@ -67,8 +83,9 @@ bool pviommu_translate(const PviommuGroup *group, uint64_t iova,
 {
     uint64_t first, last;
     const PviommuRegion *region = around(group->regions, iova, &first, &last);
-    PviommuState state = pviommu_group_state(group);
-    PviommuMapping mapping;
+    PviommuState state = group_state(group);
+    const Node *leaf;
+    unsigned index;
 
     if (state == PVIOMMU_BYPASS ||
         (region && region->type == PVIOMMU_REGION_MSI)) {
@@ -78,17 +95,10 @@ bool pviommu_translate(const PviommuGroup *group, uint64_t iova,
         return fault(translation, iova, group->fenced
                      ? PVIOMMU_FAULT_R_UNKNOWN : PVIOMMU_FAULT_R_DOMAIN);
     }
-    if (region ||
-        !pviommu_mappings_lookup(group->domain->mappings, iova, &mapping) ||
-        (access & ACCESS_MASK & ~mapping.flags)) {
+    leaf = region ? NULL
+                  : set_lookup(&group->domain->mappings, iova, &index);
+    if (!leaf || (access & ACCESS_MASK & ~node_flags(leaf)[index])) {
         return fault(translation, iova, PVIOMMU_FAULT_R_MAPPING);
     }
-    first = MAX(first, mapping.first);
-    *translation = (PviommuTranslation) {
-        .first = first,
-        .last = MIN(last, mapping.last),
-        .phys = mapping.phys + (first - mapping.first),
-        .flags = mapping.flags & ACCESS_MASK,
-    };
-    return true;
+    return mapped(translation, leaf, index, first, last);
 }

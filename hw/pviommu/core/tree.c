@@ -61,10 +61,10 @@ static void path_find(Path *path, Node *node, uint64_t iova)
 static void path_update_keys(Path *path, unsigned depth)
 {
     while (depth > 0) {
-        uint64_t key = path->node[depth]->key[0];
+        uint64_t key = node_key(path->node[depth])[0];
 
         depth--;
-        path->node[depth]->key[path->index[depth]] = key;
+        node_key(path->node[depth])[path->index[depth]] = key;
         if (path->index[depth] > 0) {
             break;
         }
@@ -80,8 +80,7 @@ static bool root_resize(Node **root, unsigned capacity)
     if (!node) {
         return false;
     }
-    node_move(node, 0, old, 0, old->count);
-    node->count = old->count;
+    node_copy(node, old);
     *root = node;
     g_free(old);
     return true;
@@ -198,7 +197,7 @@ static void split_leaf(Path *path, const PviommuMapping *mapping,
 static void add_child(Node *node, unsigned index, Node *child)
 {
     node_open(node, index);
-    node->key[index] = child->key[0];
+    node_key(node)[index] = node_key(child)[0];
     node_child(node)[index] = child;
 }
 
@@ -262,6 +261,58 @@ bool tree_insert(Node **root, const PviommuMapping *mapping)
     return true;
 }
 
+/*
+ * Whether the leaf of @path is the first or the last of a tree in which two
+ * leaves with too few entries weigh little
+ */
+static bool at_edge(const Path *path)
+{
+    if (path->depth == 1 && path->node[0]->count < NODE_MIN) {
+        return false;
+    }
+    if (!path->node[path->depth]->next) {
+        return true;
+    }
+    for (unsigned depth = 0; depth < path->depth; depth++) {
+        if (path->index[depth] > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * Bring a node with too few entries, and a neighbour, to where both have
+ * enough or one is gone.  Path and the keys above are brought up to date.
+ */
+static void balance(Path *path, unsigned depth)
+{
+    Node *parent = path->node[depth - 1];
+    unsigned index = path->index[depth - 1];
+    Node *left, *right;
+
+    if (index + 1 == parent->count) {
+        index--;
+    }
+    left = node_child(parent)[index];
+    right = node_child(parent)[index + 1];
+    /* a leaf that is emptied from the edge may as well be left to it */
+    if (!node_joins(left, right) && path->node[depth]->count > 0 &&
+        depth == path->depth && at_edge(path)) {
+        return;
+    }
+    path->index[depth - 1] = index;
+    path->node[depth] = left;
+    if (node_joins(left, right)) {
+        node_join(left, right);
+        node_close(parent, index + 1, 1);
+    } else {
+        node_share(left, right);
+        node_key(parent)[index + 1] = node_key(right)[0];
+    }
+    path_update_keys(path, depth);
+}
+
 /* Remove @count entries from the leaf of @path, from its index on */
 static void remove_entries(Node **root, Path *path, unsigned count)
 {
@@ -272,24 +323,8 @@ static void remove_entries(Node **root, Path *path, unsigned count)
     if (path->index[depth] == 0 && node->count > 0) {
         path_update_keys(path, depth);
     }
-    while (depth > 0 && node->count < NODE_MIN) {
-        Node *parent = path->node[depth - 1];
-        unsigned index = path->index[depth - 1];
-        Node **child;
-
-        if (index + 1 == parent->count) {
-            index--;
-        }
-        child = node_child(parent) + index;
-        path->index[depth - 1] = index;
-        path->node[depth] = child[0];
-        if (node_balance(child[0], child[1])) {
-            node_close(parent, index + 1, 1);
-        } else {
-            parent->key[index + 1] = child[1]->key[0];
-        }
-        path_update_keys(path, depth);
-        node = parent;
+    while (depth > 0 && path->node[depth]->count < NODE_MIN) {
+        balance(path, depth);
         depth--;
     }
     root_shrink(root);
@@ -307,7 +342,7 @@ bool tree_remove(Node **root, uint64_t first, uint64_t *last)
     path_find(&path, *root, first);
     leaf = path.node[path.depth];
     rank = path.index[path.depth];
-    if (rank == 0 || leaf->key[rank - 1] != first) {
+    if (rank == 0 || node_key(leaf)[rank - 1] != first) {
         return false;
     }
     path.index[path.depth] = rank - 1;
@@ -319,13 +354,22 @@ bool tree_remove(Node **root, uint64_t first, uint64_t *last)
 unsigned tree_remove_some(Node **root, uint64_t first, uint64_t last)
 {
     Path path;
+    Node *leaf;
     unsigned index, count;
-    const Node *leaf = tree_seek(*root, first, &index);
 
-    g_assert(leaf && leaf->key[index] <= last);
-    path_find(&path, *root, leaf->key[index]);
-    path.index[path.depth] = index;
+    path_find(&path, *root, first);
+    leaf = path.node[path.depth];
+    index = path.index[path.depth];
+    if (index > 0 && node_key(leaf)[index - 1] == first) {
+        index--;
+    } else if (index == leaf->count) {
+        path_find(&path, *root, node_key(leaf->next)[0]);
+        leaf = path.node[path.depth];
+        index = 0;
+    }
     count = node_rank(leaf, last) - index;
+    g_assert(count > 0);
+    path.index[path.depth] = index;
     remove_entries(root, &path, count);
     return count;
 }
