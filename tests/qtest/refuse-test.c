@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Command lines that must be refused, each with a message that says why
+ *
+ * The emulator ends with status 1 and words on stderr, never by a signal;
+ * beside it stand the command lines that it takes.
+ */
+#include "qemu/osdep.h"
+
+#include "libqtest.h"
+
+#define P "-device pviommu-pci"
+
+/* Run the emulator to its first monitor command: its status and stderr */
+static int run(const char *args, char **err)
+{
+    g_autofree char *line = g_strdup_printf(
+        "echo quit | exec %s -display none -nodefaults -S -accel tcg "
+        "-monitor stdio %s >/dev/null", getenv("QTEST_QEMU_BINARY"), args);
+    const char *argv[] = { "/bin/sh", "-c", line, NULL };
+    GError *error = NULL;
+    int status;
+
+    g_spawn_sync(NULL, (char **)argv, NULL, 0, NULL, NULL, NULL, err, &status,
+                 &error);
+    g_assert_no_error(error);
+    g_assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void refuses(const char *args, const char *first, const char *second)
+{
+    g_autofree char *err = NULL;
+    int status = run(args, &err);
+
+    if (status != 1 || !strstr(err, first) || !strstr(err, second)) {
+        g_test_message("%s: status %d, not \"%s\" and \"%s\" in: %s", args,
+                       status, first, second, err);
+        g_test_fail();
+    }
+}
+
+static void takes(const char *args, const char *warning)
+{
+    g_autofree char *err = NULL;
+    int status = run(args, &err);
+
+    if (status != 0 || (warning ? !strstr(err, warning)
+                                : strstr(err, "pviommu") != NULL)) {
+        g_test_message("%s: status %d, \"%s\" expected in: %s", args, status,
+                       warning ?: "nothing", err);
+        g_test_fail();
+    }
+}
+
+static void granule(void)
+{
+    static const char *const bad[] = {
+        "", "0", "2", "3", "4K", "4096", "2M", "-1", "hosts",
+    };
+    static const char *const good[] = {
+        "host", "1", "4k", "8k", "16k", "64k",
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *args = g_strdup_printf("-M q35 " P ",granule=%s",
+                                                bad[i]);
+
+        refuses(args, "granule", "64k");
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_autofree char *args = g_strdup_printf("-M q35 " P ",granule=%s",
+                                                good[i]);
+
+        takes(args, NULL);
+    }
+}
+
+static void aw_bits(void)
+{
+    static const char *const bad[] = {
+        "", "0", "1", "31", "65", "255", "256", "288", "300", "4294967328",
+        "-1", "-32", "x", "48x", "autos",
+    };
+    static const char *const good[] = { "auto", "32", "39", "48", "64" };
+    static const char *const bad_json[] = {
+        "0", "31", "65", "300", "-1", "1e30", "48.5", "[]", "{}", "null",
+        "true", "\"x\"",
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *args = g_strdup_printf("-M q35 " P ",aw-bits=%s",
+                                                bad[i]);
+
+        refuses(args, "aw-bits", "auto");
+        g_free(args);
+        args = g_strdup_printf("-M q35 " P " -global "
+                               "pviommu-device.aw-bits=%s", bad[i]);
+        refuses(args, "aw-bits", "auto");
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_autofree char *args = g_strdup_printf("-M q35 " P ",aw-bits=%s",
+                                                good[i]);
+
+        takes(args, NULL);
+        g_free(args);
+        args = g_strdup_printf("-M q35 " P " -global "
+                               "pviommu-device.aw-bits=%s", good[i]);
+        takes(args, NULL);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad_json); i++) {
+        g_autofree char *args = g_strdup_printf(
+            "-M q35 -device '{\"driver\": \"pviommu-pci\", "
+            "\"aw-bits\": %s}'", bad_json[i]);
+
+        refuses(args, "aw-bits", "");
+    }
+    takes("-M q35 -device '{\"driver\": \"pviommu-pci\", \"aw-bits\": 48}'",
+          NULL);
+    takes("-M q35 -device '{\"driver\": \"pviommu-pci\", "
+          "\"aw-bits\": \"auto\"}'", NULL);
+}
+
+static void reserved_regions(void)
+{
+    static const struct {
+        const char *list;
+        const char *word;
+    } bad[] = {
+        { "\"0x5000:0x4000:0\"", "reserved" },
+        { "\"0x1:0x0:1\"", "reserved" },
+        { "\"0:0x1000:2\"", "type" },
+        { "\"0:0x1000:4294967296\"", "reserved" },
+        { "\"0:0x1000:-1\"", "reserved" },
+        { "\"0:0x1000\"", "reserved" },
+        { "\"0:0x1000:0:0\"", "reserved" },
+        { "\"\"", "reserved" },
+        { "\":::\"", "reserved" },
+        { "\"0x1ffffffffffffffff:0x1ffffffffffffffff:0\"", "reserved" },
+        { "5", "" },
+        { "{}", "" },
+        { "\"0:0xfff:1\", \"0x1000:0x1fff:1\"", "MSI" },
+        { "\"0:0xffffffffffffffff:0\"", "reserved" },
+    };
+    static const char *const good[] = {
+        "", "\"0:0xfff:0\"", "\"0xfee00000:0xfeefffff:1\"",
+        "\"0:0:0\"", "\"0xffffffffffffffff:0xffffffffffffffff:0\"",
+        "\"0:0x1fff:0\", \"0x1000:0x2fff:0\"",
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *args = g_strdup_printf(
+            "-M q35 -device '{\"driver\": \"pviommu-pci\", "
+            "\"reserved-regions\": [%s]}'", bad[i].list);
+
+        refuses(args, bad[i].word, "");
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_autofree char *args = g_strdup_printf(
+            "-M q35 -device '{\"driver\": \"pviommu-pci\", "
+            "\"reserved-regions\": [%s]}'", good[i]);
+
+        takes(args, NULL);
+    }
+}
+
+static void limits(void)
+{
+    refuses("-M q35 " P ",max-domains=0", "max-domains", "at least 1");
+    refuses("-M q35 " P ",max-domains=-1", "max-domains", "");
+    refuses("-M q35 " P ",max-domains=4294967296", "max-domains", "");
+    refuses("-M q35 " P ",max-domains=many", "max-domains", "");
+    refuses("-M q35 " P ",max-mappings=0", "max-mappings", "at least 1");
+    refuses("-M q35 " P ",max-mappings=many", "max-mappings", "");
+    refuses("-M q35 " P ",max-mappings=", "max-mappings", "");
+    takes("-M q35 " P ",max-domains=1,max-mappings=1", NULL);
+    takes("-M q35 " P ",max-domains=4294967295,"
+          "max-mappings=18446744073709551615", NULL);
+}
+
+static void other_properties(void)
+{
+    refuses("-M q35 " P ",boot-bypass=2", "boot-bypass", "'on' or 'off'");
+    refuses("-M q35 " P ",boot-bypass=", "boot-bypass", "'on' or 'off'");
+    refuses("-M q35 " P ",requests-log=/nonexistent/log", "requests-log",
+            "No such file");
+    refuses("-M q35 " P ",requests-log=/", "requests-log", "directory");
+    refuses("-M q35 " P ",requests-log=", "requests-log", "");
+    refuses("-M q35 " P ",nonsense=1", "nonsense", "not found");
+    takes("-M q35 " P ",boot-bypass=off,requests-log=/dev/null", NULL);
+    takes("-M q35 " P ",iommu_platform=on,vectors=0", NULL);
+    /* It is modern whatever is asked */
+    takes("-M q35 " P ",disable-legacy=off,disable-modern=on", NULL);
+}
+
+static void two_iommus(void)
+{
+    static const char *const others[] = {
+        "pviommu-pci", "virtio-iommu-pci", "intel-iommu", "amd-iommu",
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(others); i++) {
+        g_autofree char *after = g_strdup_printf("-M q35 " P " -device %s",
+                                                 others[i]);
+        g_autofree char *before = g_strdup_printf("-M q35 -device %s " P,
+                                                  others[i]);
+
+        refuses(before, "IOMMU", "once");
+        refuses(after, "pviommu", i ? "only one" : "once");
+    }
+    takes("-M q35 " P, NULL);
+}
+
+static void places(void)
+{
+    refuses("-M q35 -device pcie-root-port,id=rp -device pviommu-pci,bus=rp",
+            "root bus", "bus=pcie.0");
+    refuses("-M q35 -device pcie-pci-bridge,id=br "
+            "-device pviommu-pci,bus=br", "root bus", "bus=pcie.0");
+    refuses("-M q35 -device pviommu-device", "pviommu-device", "");
+    takes("-M q35 -device pviommu-pci,bus=pcie.0,addr=1f.7", NULL);
+}
+
+static void machines(void)
+{
+    refuses("-M microvm " P, "PCI", "pviommu-pci");
+    refuses("-M none " P, "PCI", "pviommu-pci");
+    refuses("-M isapc " P, "PCI", "pviommu-pci");
+    takes("-M pc " P, NULL);
+    takes("-M q35 " P, NULL);
+    /* Nobody tells the guest which devices are behind it: that is said */
+    takes("-M microvm,pcie=on " P, "will not be told");
+    takes("-M q35,acpi=off " P, "will not be told");
+}
+
+static void migration(void)
+{
+    refuses("-M q35 -only-migratable " P, "only-migratable",
+            "cannot migrate");
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("pviommu/refuse/granule", granule);
+    qtest_add_func("pviommu/refuse/aw-bits", aw_bits);
+    qtest_add_func("pviommu/refuse/reserved-regions", reserved_regions);
+    qtest_add_func("pviommu/refuse/limits", limits);
+    qtest_add_func("pviommu/refuse/other-properties", other_properties);
+    qtest_add_func("pviommu/refuse/two-iommus", two_iommus);
+    qtest_add_func("pviommu/refuse/places", places);
+    qtest_add_func("pviommu/refuse/machines", machines);
+    qtest_add_func("pviommu/refuse/only-migratable", migration);
+    return g_test_run();
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The ACPI table VIOT: which functions it says are behind the IOMMU
+ *
+ * Section "VIOT" of docs/specs/pviommu.md.  The table is taken from where
+ * the firmware would take it.
+ */
+#include "qemu/osdep.h"
+
+#include "edu.h"
+#include "libqos/fw_cfg.h"
+#include "libqos/libqos.h"
+
+#define TABLES_MAX (1024 * 1024)
+
+#define PXB "-device pxb-pcie,bus=pcie.0,"
+
+enum { NODES = 48, RANGE_SIZE = 24, IOMMU_SIZE = 16 };
+
+/* The only table of the signature, or NULL; to be freed */
+static uint8_t *fetch(Viommu *v, uint32_t *size)
+{
+    QOSState qs = { .qts = v->qts, .alloc = v->alloc };
+    QFWCFG *fw_cfg = pc_fw_cfg_init(v->qts);
+    g_autofree uint8_t *tables = g_malloc0(TABLES_MAX);
+    size_t length = qfw_cfg_read_file(fw_cfg, &qs, "etc/acpi/tables", tables,
+                                      TABLES_MAX);
+    uint8_t *found = NULL;
+
+    pc_fw_cfg_uninit(fw_cfg);
+    g_assert_cmpuint(length, >, 0);
+    for (size_t i = 0; i + NODES <= length; i++) {
+        if (!memcmp(tables + i, "VIOT", 4)) {
+            g_assert_null(found);
+            *size = ldl_le_p(tables + i + 4);
+            g_assert_cmpuint(*size, >=, NODES);
+            g_assert_cmpuint(i + *size, <=, length);
+            found = g_memdup2(tables + i, *size);
+        }
+    }
+    return found;
+}
+
+/* Its header is right, and its first node is our IOMMU */
+static uint8_t *fetch_checked(Viommu *v, unsigned *ranges)
+{
+    uint32_t size;
+    uint8_t *table = fetch(v, &size), sum = 0;
+    uint8_t *node;
+
+    g_assert_nonnull(table);
+    for (unsigned i = 0; i < size; i++) {
+        sum += table[i];
+    }
+    g_assert_cmpuint(sum, ==, 0);
+    g_assert_cmpuint(table[8], ==, 0);                      /* revision */
+    *ranges = lduw_le_p(table + 36) - 1;
+    g_assert_cmpuint(lduw_le_p(table + 38), ==, NODES);
+    g_assert_cmphex(ldq_le_p(table + 40), ==, 0);
+    g_assert_cmpuint(size, ==, NODES + IOMMU_SIZE + *ranges * RANGE_SIZE);
+    node = table + NODES;
+    g_assert_cmpuint(node[0], ==, 3);
+    g_assert_cmpuint(lduw_le_p(node + 2), ==, IOMMU_SIZE);
+    g_assert_cmpuint(lduw_le_p(node + 4), ==, 0);           /* segment */
+    g_assert_cmphex(lduw_le_p(node + 6), ==, VIOMMU_OWN_BDF);
+    return table;
+}
+
+static void assert_range(const uint8_t *table, unsigned index, uint16_t first,
+                         uint16_t last)
+{
+    const uint8_t *node = table + NODES + IOMMU_SIZE + index * RANGE_SIZE;
+
+    g_assert_cmpuint(node[0], ==, 1);
+    g_assert_cmpuint(lduw_le_p(node + 2), ==, RANGE_SIZE);
+    g_assert_cmphex(ldl_le_p(node + 4), ==, first);         /* endpoint id */
+    g_assert_cmpuint(lduw_le_p(node + 8), ==, 0);
+    g_assert_cmpuint(lduw_le_p(node + 10), ==, 0);
+    g_assert_cmphex(lduw_le_p(node + 12), ==, first);
+    g_assert_cmphex(lduw_le_p(node + 14), ==, last);
+    g_assert_cmpuint(lduw_le_p(node + 16), ==, NODES);
+}
+
+static void one_root(void)
+{
+    Viommu *v = viommu_boot(NULL, EDU_A);
+    unsigned ranges;
+    g_autofree uint8_t *table = fetch_checked(v, &ranges);
+
+    /* All but the IOMMU itself */
+    g_assert_cmpuint(ranges, ==, 2);
+    assert_range(table, 0, 0, VIOMMU_OWN_BDF - 1);
+    assert_range(table, 1, VIOMMU_OWN_BDF + 1, 0xffff);
+    viommu_stop(v);
+}
+
+static void expanders(void)
+{
+    Viommu *v = viommu_boot(NULL,
+                            PXB "bus_nr=0x80,addr=8.0,id=x "
+                            PXB "bus_nr=0x40,addr=9.0,id=y,"
+                            "bypass_iommu=on "
+                            PXB "bus_nr=0xc0,addr=a.0,id=z ");
+    unsigned ranges;
+    g_autofree uint8_t *table = fetch_checked(v, &ranges);
+
+    g_assert_cmpuint(ranges, ==, 4);
+    assert_range(table, 0, 0, VIOMMU_OWN_BDF - 1);
+    assert_range(table, 1, VIOMMU_OWN_BDF + 1, 0x3fff);
+    assert_range(table, 2, 0x8000, 0xbfff);
+    assert_range(table, 3, 0xc000, 0xffff);
+    viommu_stop(v);
+}
+
+static void root_that_bypasses(void)
+{
+    Viommu *v = viommu_boot(NULL, "-M default_bus_bypass_iommu=on " EDU_A);
+    unsigned ranges;
+    g_autofree uint8_t *table = fetch_checked(v, &ranges);
+
+    g_assert_cmpuint(ranges, ==, 0);
+    assert_state(v, EP_A, "none");
+    viommu_stop(v);
+}
+
+/* A guest that resets its machine finds the same table */
+static void after_a_reset(void)
+{
+    Viommu *v = viommu_boot(NULL, EDU_A);
+    unsigned ranges;
+    g_autofree uint8_t *before = fetch_checked(v, &ranges);
+    g_autofree uint8_t *after = NULL;
+    unsigned count = ranges;
+
+    qtest_system_reset(v->qts);
+    viommu_map_registers(v);
+    after = fetch_checked(v, &ranges);
+    g_assert_cmpuint(ranges, ==, count);
+    g_assert_cmpmem(before, ldl_le_p(before + 4), after,
+                    ldl_le_p(after + 4));
+    viommu_stop(v);
+}
+
+static void beside_a_users_table(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/pviommu-table-%d",
+                                            g_get_tmp_dir(), getpid());
+    g_autofree char *args = g_strdup_printf(EDU_A "-acpitable sig=TEST,"
+                                            "data=%s ", path);
+    unsigned ranges;
+    Viommu *v;
+
+    g_assert_true(g_file_set_contents(path, "user", 4, NULL));
+    v = viommu_boot(NULL, args);
+    g_free(fetch_checked(v, &ranges));
+    g_assert_cmpuint(ranges, ==, 2);
+    viommu_stop(v);
+    unlink(path);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("viot/one-root", one_root);
+    ADD("viot/expanders", expanders);
+    ADD("viot/root-that-bypasses", root_that_bypasses);
+    ADD("viot/after-a-reset", after_a_reset);
+    ADD("viot/beside-a-users-table", beside_a_users_table);
+    return g_test_run();
+}
