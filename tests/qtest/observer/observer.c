@@ -41,6 +41,7 @@ struct Observer {
     Record record;
 
     MemoryListener listener;
+    IOMMUNotifierFlag flags;
     QLIST_HEAD(, Watched) watched;
     VFIOAddressSpace *space;
     ObserverContainer *container;
@@ -138,15 +139,16 @@ static void region_add(MemoryListener *listener, MemoryRegionSection *section)
         w->mr = IOMMU_MEMORY_REGION(section->mr);
         record_event(&o->record, "iommu-add %" PRIx64 " %" PRIx64, first,
                      last);
-        iommu_notifier_init(&w->notifier, notified,
-                            IOMMU_NOTIFIER_IOTLB_EVENTS,
+        iommu_notifier_init(&w->notifier, notified, o->flags,
                             section->offset_within_region,
                             section->offset_within_region + (last - first),
                             0);
         memory_region_register_iommu_notifier(section->mr, &w->notifier,
                                               &error_fatal);
         QLIST_INSERT_HEAD(&o->watched, w, next);
-        memory_region_iommu_replay(w->mr, &w->notifier);
+        if (o->flags & IOMMU_NOTIFIER_MAP) {
+            memory_region_iommu_replay(w->mr, &w->notifier);
+        }
     } else if (memory_region_is_ram(section->mr)) {
         char *what = block_in(section->mr, section->offset_within_region);
 
@@ -380,6 +382,15 @@ static const MemoryRegionOps bar_ops = {
     .impl.max_access_size = 8,
 };
 
+/* What a listener asks its notifiers for */
+static IOMMUNotifierFlag flags_of(const char *watch)
+{
+    return !g_strcmp0(watch, "listener") ? IOMMU_NOTIFIER_IOTLB_EVENTS
+           : !g_strcmp0(watch, "vhost") ? IOMMU_NOTIFIER_UNMAP
+           : !g_strcmp0(watch, "vhost-ats") ? IOMMU_NOTIFIER_DEVIOTLB_UNMAP
+           : IOMMU_NOTIFIER_NONE;
+}
+
 static void observer_realize(PCIDevice *pdev, Error **errp)
 {
     Observer *o = OBSERVER(pdev);
@@ -393,9 +404,10 @@ static void observer_realize(PCIDevice *pdev, Error **errp)
     }
     record_init(&o->record);
     o->error = ENOMEM;
+    o->flags = flags_of(o->watch);
     if (!o->watch || !strcmp(o->watch, "none")) {
         return;
-    } else if (!strcmp(o->watch, "listener")) {
+    } else if (o->flags) {
         o->listener = (MemoryListener) {
             .name = TYPE_OBSERVER,
             .region_add = region_add,
@@ -408,7 +420,8 @@ static void observer_realize(PCIDevice *pdev, Error **errp)
             o->container = NULL;
         }
     } else {
-        error_setg(errp, "watch is none, listener or container");
+        error_setg(errp, "watch is none, listener, vhost, vhost-ats or "
+                   "container");
     }
 }
 

@@ -5,6 +5,8 @@
  * "pviommu-observer" is for tests alone.  Property "watch" says how:
  *   none       not at all
  *   listener   a MemoryListener, and an IOMMU notifier on each IOMMU region
+ *   vhost      the same, but told of unmaps alone, and no replay
+ *   vhost-ats  the same, of device IOTLB unmaps, as vhost with ats=on
  *   container  a VFIO container whose host is a list; QEMU's own VFIO
  *              listener feeds it
  * Read by qom-get, one line of text for each entry:
@@ -26,7 +28,7 @@ enum {
     OBSERVER_COMMAND = 0x10,     /* u32: starts one of the below */
     OBSERVER_RESULT = 0x14,      /* u32: MemTxResult of the last transfer */
     OBSERVER_VALUE = 0x18,       /* u32: the byte of a fill */
-    OBSERVER_FAIL_MAP = 0x20,    /* u32: refuse the n-th map from now, 0: none */
+    OBSERVER_FAIL_MAP = 0x20,    /* u32: refuse the n-th map, 0: none */
     OBSERVER_FAIL_UNMAP = 0x24,  /* u32: the same for unmaps */
     OBSERVER_ERRNO = 0x28,       /* u32: what a refusal returns */
     OBSERVER_QUOTA = 0x2c,       /* u32: most mappings, then ENOSPC; 0: any */
