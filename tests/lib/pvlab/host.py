@@ -109,8 +109,8 @@ class Host:
             cwd=shlex.quote(str(paths.ROOT)),
             command=shlex.join([sys.executable, *map(str, command)])))
         append = ("console=ttyS0 loglevel=5 panic=-1 nokaslr nohz=off "
-                  "highres=off no_timer_check intel_iommu=on iommu=pt "
-                  "mitigations=off random.trust_cpu=on")
+                  "highres=off no_timer_check tsc=unstable intel_iommu=on "
+                  "iommu=pt mitigations=off random.trust_cpu=on")
         self.machine = _HostMachine("host", folder, [
             "-accel", "tcg,thread=multi", "-cpu", "EPYC-v4,+svm",
             "-machine", "q35,kernel-irqchip=split", "-smp", "1",
