@@ -319,6 +319,74 @@ static void data_outside_memory(void)
     viommu_stop(v);
 }
 
+/* Point the writable part of what was posted last at an address */
+static void aim(Viommu *v, uint64_t address)
+{
+    qtest_writeq(v->qts, v->requests.desc + (v->requests.next - 1) % 256 * 16,
+                 address);
+}
+
+/*
+ * Answers that kick the queue, or reset the device, that gives them: QEMU
+ * blocks both, also in what is done after the kick
+ */
+static void answers_in_own_registers(void)
+{
+    Viommu *v = viommu_boot(NULL, EDU_A);
+    QVirtioPCIDevice *d = v->dev;
+    const uint64_t targets[] = {
+        d->notify_cfg_offset, d->common_cfg_offset + 20,
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(targets); i++) {
+        viommu_negotiate(v, ~FEATURE(VIRTIO_RING_F_EVENT_IDX));
+        assert_status(viommu_attach(v, 1, EP_A), OK);
+        for (unsigned j = 0; j < 127; j++) {
+            post_map(v, 0);
+            aim(v, d->bar.addr + targets[i]);
+        }
+        post_map(v, 0);
+        /* The ring again and again: more than is done at one kick */
+        qtest_writew(v->qts, v->requests.avail + 2,
+                     v->requests.posted + 0x1000);
+        viommu_kick_always(v, &v->requests);
+        for (unsigned j = 0; j < 100; j++) {
+            viommu_settle(v);
+        }
+        g_assert_cmpuint(viommu_count_of(v, "requests", "MAP"), ==,
+                         (i + 1) * (128 + 0x1000));
+        g_assert_cmphex(d->vdev.bus->get_status(&d->vdev), ==, 0xf);
+        assert_state(v, EP_A, "translated");
+    }
+    viommu_negotiate(v, ALL_FEATURES);
+    viommu_assert_alive(v);
+    viommu_stop(v);
+}
+
+/* The report of a fault kicks the request queue, or writes bypass */
+static void report_in_own_registers(void)
+{
+    Viommu *v = viommu_start("boot-bypass=off", EDU_A);
+    QVirtioPCIDevice *d = v->dev;
+    Edu *edu = edu_open(v, EP_A);
+    const uint64_t targets[] = {
+        d->notify_cfg_offset, d->device_cfg_offset + 24,
+        d->common_cfg_offset, d->common_cfg_offset + 20,
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(targets); i++) {
+        viommu_event_post(v, 24, 1);
+        qtest_writeq(v->qts, v->events.desc +
+                     (v->events.next - 1) % 256 * 16,
+                     d->bar.addr + targets[i]);
+        edu_load(edu, 0x1000 * i, 4);
+        viommu_negotiate(v, ALL_FEATURES);
+        viommu_assert_alive(v);
+    }
+    edu_close(edu);
+    viommu_stop(v);
+}
+
 /* An event queue is for events: requests there are left alone */
 static void kick_of_the_event_queue(void)
 {
@@ -378,6 +446,8 @@ int main(int argc, char **argv)
     ADD("queue/before-driver-ok", before_driver_ok);
     ADD("queue/broken-ring", broken_ring);
     ADD("queue/data-outside-memory", data_outside_memory);
+    ADD("queue/answers-in-own-registers", answers_in_own_registers);
+    ADD("queue/report-in-own-registers", report_in_own_registers);
     ADD("queue/kick-of-the-event-queue", kick_of_the_event_queue);
     ADD("queue/reset-of-one-queue", queue_reset);
     return g_test_run();

@@ -129,8 +129,7 @@ void pviommu_events_drop_all(PviommuDevice *s)
 void pviommu_events_init(PviommuDevice *s)
 {
     qemu_mutex_init(&s->events.lock);
-    s->events.bh = qemu_bh_new_guarded(deliver_all, s,
-                                       &DEVICE(s)->mem_reentrancy_guard);
+    s->events.bh = virtio_bh_new_guarded(DEVICE(s), deliver_all, s);
 }
 
 void pviommu_events_cleanup(PviommuDevice *s)

@@ -303,8 +303,7 @@ static void device_realize(DeviceState *dev, Error **errp)
     s->requestq = virtio_add_queue(vdev, QUEUE_SIZE, pviommu_requests_handle);
     s->eventq = virtio_add_queue(vdev, QUEUE_SIZE, NULL);
     get_config(vdev, vdev->config);
-    s->more = qemu_bh_new_guarded(pviommu_requests_more, s,
-                                  &dev->mem_reentrancy_guard);
+    s->more = virtio_bh_new_guarded(dev, pviommu_requests_more, s);
     pviommu_events_init(s);
 
     pci_setup_iommu(s->primary_bus, &pviommu_pci_iommu_ops, s);
