@@ -43,6 +43,19 @@ static void features_offered(void)
     viommu_stop(v);
 }
 
+static void two_queues(void)
+{
+    Viommu *v = viommu_boot(NULL, NULL);
+    const QVirtioBus *bus = v->dev->vdev.bus;
+
+    for (unsigned i = 0; i < 8; i++) {
+        bus->queue_select(&v->dev->vdev, i);
+        g_assert_cmpuint(bus->get_queue_size(&v->dev->vdev), ==,
+                         i < 2 ? VIOMMU_QUEUE_SIZE : 0);
+    }
+    viommu_stop(v);
+}
+
 static void configuration(void)
 {
     Viommu *v = viommu_boot("granule=4k", EDU_A);
@@ -226,6 +239,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("config/identity", identity);
     ADD("config/features-offered", features_offered);
+    ADD("config/two-queues", two_queues);
     ADD("config/configuration", configuration);
     ADD("config/map-unmap-not-negotiated", map_unmap_not_negotiated);
     ADD("config/bypass-acts-on-unattached-alone",

@@ -276,6 +276,30 @@ static void info_qtree(void)
     viommu_stop(v);
 }
 
+/* A management program asks a type for its properties without a device */
+static void properties_of_the_type(void)
+{
+    static const char *const types[] = { "pviommu-pci", "pviommu-device" };
+    QTestState *qts = qtest_init("-machine none");
+
+    for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+        QDict *answer = qtest_qmp(qts, "{'execute': 'device-list-properties',"
+                                  " 'arguments': {'typename': %s}}",
+                                  types[i]);
+        bool found = false;
+        QListEntry *entry;
+
+        QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), entry) {
+            QDict *dict = qobject_to(QDict, qlist_entry_obj(entry));
+
+            found |= !strcmp(qdict_get_str(dict, "name"), "boot-bypass");
+        }
+        g_assert_true(found);
+        qobject_unref(answer);
+    }
+    qtest_quit(qts);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -284,6 +308,7 @@ int main(int argc, char **argv)
     ADD("introspect/mapped-bytes-of-all", mapped_bytes_of_all);
     ADD("introspect/counters-cannot-be-written", counters_cannot_be_written);
     ADD("introspect/info-qtree", info_qtree);
+    ADD("introspect/properties-of-the-type", properties_of_the_type);
     ADD("log/requests", requests_log);
     ADD("log/requests-disk-full", requests_log_full);
     ADD("log/guest-errors-once", guest_errors_are_logged_once);

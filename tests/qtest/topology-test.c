@@ -166,6 +166,85 @@ static void behind_a_pci_bridge(void)
     viommu_stop(v);
 }
 
+/* A bridge of the old kind makes requests in its own name on the root bus */
+static void behind_a_legacy_bridge(void)
+{
+    Viommu *v = viommu_start(NULL, "-device i82801b11-bridge,id=br,addr=3.0 "
+                             "-device " EDU ",bus=br,addr=1.0,id=a ");
+    const int bridge = 0x18, own = 0x108;
+    Edu *edu;
+
+    set_bridge(v, bridge, 0, 1, 1);
+    edu = edu_open_filled(v, own);
+    assert_status(viommu_attach(v, 1, own), OK);
+    g_assert_true(edu_reaches(edu, TARGET, TARGET));
+    assert_status(viommu_attach(v, 1, bridge), OK);
+    assert_status(viommu_map(v, 1, 0, 0xfff, TARGET, WRITE), OK);
+    g_assert_true(edu_reaches(edu, 0, TARGET));
+    viommu_event_post(v, 24, 1);
+    edu_load(edu, 0x9000, 4);
+    viommu_assert_fault(v, VIRTIO_IOMMU_FAULT_R_MAPPING,
+                        VIRTIO_IOMMU_FAULT_F_READ, bridge, 0x9000);
+    assert_status(viommu_detach(v, 1, bridge), OK);
+    assert_status(viommu_detach(v, 1, own), OK);
+    edu_close(edu);
+    viommu_stop(v);
+}
+
+static void bridge_behind_a_root_port(void)
+{
+    Viommu *v = viommu_start(NULL, "-device pcie-root-port,id=rp,addr=3.0,"
+                             "chassis=1 -device pcie-pci-bridge,id=br,bus=rp "
+                             "-device " EDU ",bus=br,addr=1.0,id=a ");
+    Edu *edu;
+
+    set_bridge(v, 0x18, 0, 1, 2);
+    set_bridge(v, 0x100, 1, 2, 2);
+    edu = edu_open_filled(v, 0x208);
+    assert_state(v, 0x100, "bypass");       /* the bridge */
+    assert_state(v, 0x200, "bypass");       /* the name it gives */
+    assert_status(viommu_attach(v, 1, 0x200), OK);
+    assert_status(viommu_attach(v, 1, 0x208), OK);
+    assert_status(viommu_map(v, 1, 0, 0xfff, TARGET, WRITE), OK);
+    g_assert_true(edu_reaches(edu, 0, TARGET));
+    assert_status(viommu_attach(v, 2, 0x100), OK);
+    g_assert_true(edu_reaches(edu, 0, TARGET));
+    edu_close(edu);
+    viommu_stop(v);
+}
+
+/* The place on the command line matters to vfio-pci alone */
+static void created_before_the_iommu(void)
+{
+    Viommu *v = g_new0(Viommu, 1);
+    Edu *edu;
+
+    v->qts = qtest_init("-machine q35 -m 256M -nodefaults "
+                        "-device " EDU ",addr=4.0 "
+                        "-device pcie-root-port,id=rp,addr=3.0,chassis=1 "
+                        "-device " EDU ",bus=rp "
+                        "-device pviommu-pci,id=iommu,addr=10.0,"
+                        "boot-bypass=off");
+    viommu_adopt(v);
+    viommu_negotiate(v, ALL_FEATURES);
+    set_bridge(v, 0x18, 0, 1, 1);
+    assert_state(v, 0, "blocked");
+    assert_state(v, EP_A, "blocked");
+    assert_state(v, 0x100, "blocked");
+    assert_status(viommu_attach(v, 1, EP_A), OK);
+    assert_status(viommu_attach(v, 1, 0x100), OK);
+    assert_status(viommu_map(v, 1, EDU_SCRATCH, EDU_SCRATCH + 0xfff,
+                             EDU_SCRATCH, READ), OK);
+    assert_status(viommu_map(v, 1, 0, 0xfff, TARGET, WRITE), OK);
+    for (unsigned i = 0; i < 2; i++) {
+        edu = edu_open_filled(v, i ? 0x100 : EP_A);
+        g_assert_true(edu_reaches(edu, 0, TARGET));
+        g_assert_false(edu_reaches(edu, TARGET, TARGET));
+        edu_close(edu);
+    }
+    viommu_stop(v);
+}
+
 static void behind_an_expander(void)
 {
     Viommu *v = viommu_start(NULL, "-device pxb-pcie,id=pxb,bus_nr=0x40,"
@@ -296,6 +375,9 @@ int main(int argc, char **argv)
     ADD("topology/buses-renumbered", buses_renumbered);
     ADD("topology/numbers-collide", numbers_collide);
     ADD("topology/behind-a-pci-bridge", behind_a_pci_bridge);
+    ADD("topology/behind-a-legacy-bridge", behind_a_legacy_bridge);
+    ADD("topology/bridge-behind-a-root-port", bridge_behind_a_root_port);
+    ADD("topology/created-before-the-iommu", created_before_the_iommu);
     ADD("topology/behind-an-expander", behind_an_expander);
     ADD("topology/root-that-bypasses", root_that_bypasses);
     ADD("topology/thirty-functions", thirty_functions);

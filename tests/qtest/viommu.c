@@ -41,6 +41,14 @@ void viommu_map_registers(Viommu *v)
     qvirtio_pci_device_enable(v->dev);
 }
 
+void viommu_adopt(Viommu *v)
+{
+    alloc_init(&v->alloc, 0, ALLOC_FIRST, ALLOC_END, 4096);
+    v->bus = qpci_new_pc(v->qts, &v->alloc);
+    v->data = guest_alloc(&v->alloc, DATA_SIZE);
+    viommu_map_registers(v);
+}
+
 Viommu *viommu_boot(const char *properties, const char *args)
 {
     bool json = properties && properties[0] == '"';
@@ -53,10 +61,7 @@ Viommu *viommu_boot(const char *properties, const char *args)
                               : "pviommu-pci,id=iommu,addr=10.0",
                          properties && !json ? "," : "", properties ?: "",
                          json ? "}'" : "", args ?: "");
-    alloc_init(&v->alloc, 0, ALLOC_FIRST, ALLOC_END, 4096);
-    v->bus = qpci_new_pc(v->qts, &v->alloc);
-    v->data = guest_alloc(&v->alloc, DATA_SIZE);
-    viommu_map_registers(v);
+    viommu_adopt(v);
     return v;
 }
 

@@ -129,6 +129,13 @@ Viommu *viommu_start(const char *properties, const char *args);
 Viommu *viommu_boot(const char *properties, const char *args);
 
 /**
+ * viommu_adopt - drive an emulator that the test started
+ * @v: the driver, with @v->qts set and all else zero; its IOMMU is where
+ *     viommu_boot() puts it
+ */
+void viommu_adopt(Viommu *v);
+
+/**
  * viommu_stop - end an emulator, which must end well
  * @v: the driver, freed
  */
