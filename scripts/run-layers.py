@@ -110,6 +110,28 @@ class Layer:
                                     encoding='utf-8', xml_declaration=True)
 
 
+def check_rules(layers):
+    """After a run of everything: each rule's tests did run."""
+    sys.path.insert(0, str(ROOT / 'tests/style'))
+    import rules                                        # noqa: E402
+    layer = Layer('rules', [])
+    print('== rules', flush=True)
+    for rule, tests in rules.outcomes(
+            {of.name: {case[0]: case[1] for case in of.cases}
+             for of in layers}):
+        absent = [test for test, found in tests.items() if 'absent' in found]
+        skipped = [test for test, found in tests.items()
+                   if found == {'skipped'}]
+        name = f'{rule}: its tests ran'
+        if absent:
+            layer.add(name, 'failed', 'did not run: ' + ', '.join(absent))
+        elif len(skipped) == len(tests):
+            layer.add(name, 'skipped', 'all of its tests were skipped')
+        else:
+            layer.add(name, 'passed')
+    return layer
+
+
 def main():
     layers = {}
     for argument in sys.argv[1:]:
@@ -122,6 +144,12 @@ def main():
         layer.before = time.monotonic()
         layer.run()
         layer.write_junit()
+    # without words to choose by, all named layers ran whole
+    everything = {path.parent.name for path in ROOT.glob('tests/*/run')}
+    if everything <= set(layers) and not any(layer.words for layer in
+                                             layers.values()):
+        layers['rules'] = check_rules(list(layers.values()))
+        layers['rules'].write_junit()
 
     failed = [(layer.name, case[0]) for layer in layers.values()
               for case in layer.cases if case[1] == 'failed']

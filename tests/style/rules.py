@@ -87,6 +87,22 @@ def results(root=ROOT):
         yield 'rules have their tests', f'no rules in {SPEC}', None
 
 
+def outcomes(cases, root=ROOT):
+    """For each rule that names tests: its name, and for each of these tests
+    what became of it. CASES: for each layer a dictionary of a case's name to
+    its result."""
+    every = {}
+    for layer, results_of in cases.items():
+        for name, result in results_of.items():
+            # programs say "gcc: /pviommu/a", layers in Python just "a/b"
+            every.setdefault(name.rsplit(' ', 1)[-1], set()).add(result)
+            every.setdefault(f'{layer}:{name}', set()).add(result)
+    for rule, field in read_rules((root / SPEC).read_text(encoding='utf-8')):
+        names = re.findall(r'`([^`]+)`', field or '')
+        if names:
+            yield rule, {name: every.get(name, {'absent'}) for name in names}
+
+
 def main():
     """Alone, it prints TAP."""
     failed = number = 0
