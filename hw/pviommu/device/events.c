@@ -21,6 +21,9 @@ static bool deliver(PviommuDevice *s, const PviommuFault *fault, bool *used)
     VirtIODevice *vdev = VIRTIO_DEVICE(s);
     uint8_t report[PVIOMMU_FAULT_SIZE];
 
+    if (fault->space->parked) {
+        return false;       /* its device has left, and its number with it */
+    }
     pviommu_fault_encode(report, fault->reason, fault->access,
                          pviommu_space_endpoint_id(fault->space),
                          fault->address);
