@@ -240,7 +240,16 @@ static size_t resident_pages(Viommu *v)
     return resident;
 }
 
-/* Faults without end and without a buffer: counted, and no memory taken */
+/* What ASan keeps of freed memory would count as well */
+static bool memory_tells(void)
+{
+    return g_strcmp0(getenv("PVIOMMU_QTEST_KIND"), "sanitized");
+}
+
+/*
+ * A million faults, as QEMU makes one of every word, and no buffer: counted by
+ * page, and no memory taken
+ */
 static void many(void)
 {
     Viommu *v = viommu_start("boot-bypass=off", EDU_A);
@@ -254,7 +263,9 @@ static void many(void)
         }
     }
     g_assert_cmpuint(viommu_count(v, "faults-dropped"), ==, 1000);
-    g_assert_cmpuint(resident_pages(v), <, before + 512);
+    if (memory_tells()) {
+        g_assert_cmpuint(resident_pages(v), <, before + 512);
+    }
     viommu_event_post(v, 16, 1);
     viommu_event_post(v, 24, 1);
     edu_load(edu, 0x123000, 4);

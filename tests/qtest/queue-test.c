@@ -104,6 +104,19 @@ static void ring_sizes(void)
     viommu_stop(v);
 }
 
+static void in_order(void)
+{
+    Viommu *v = viommu_start("in_order=on", EDU_A);
+
+    g_assert_cmphex(v->features & FEATURE(VIRTIO_F_IN_ORDER), !=, 0);
+    assert_status(viommu_attach(v, 1, EP_A), OK);
+    for (unsigned i = 0; i < 600; i++) {
+        assert_status(viommu_map(v, 1, i << 12, i << 12 | 0xfff, 0, READ),
+                      OK);
+    }
+    viommu_stop(v);
+}
+
 /* The driver refills while the device works; nobody is starved or lost */
 static void more_than_the_ring(void)
 {
@@ -438,6 +451,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("queue/batch-in-order", batch_in_order);
     ADD("queue/ring-sizes", ring_sizes);
+    ADD("queue/in-order", in_order);
     ADD("queue/more-than-the-ring", more_than_the_ring);
     ADD("queue/full-ring-for-one-kick", full_ring_for_one_kick);
     ADD("queue/without-event-idx", without_event_idx);
