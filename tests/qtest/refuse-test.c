@@ -11,12 +11,15 @@
 
 #define P "-device pviommu-pci"
 
+/* Which emulator; the tests' runner has one variable for each */
+static const char *emulator = "QTEST_QEMU_BINARY";
+
 /* Run the emulator to its first monitor command: its status and stderr */
 static int run(const char *args, char **err)
 {
     g_autofree char *line = g_strdup_printf(
         "echo quit | exec %s -display none -nodefaults -S -accel tcg "
-        "-monitor stdio %s >/dev/null", getenv("QTEST_QEMU_BINARY"), args);
+        "-monitor stdio %s >/dev/null", getenv(emulator), args);
     const char *argv[] = { "/bin/sh", "-c", line, NULL };
     GError *error = NULL;
     int status;
@@ -233,6 +236,20 @@ static void machines(void)
     takes("-M q35,acpi=off " P, "will not be told");
 }
 
+static void machines_of_arm(void)
+{
+    if (!getenv("QTEST_QEMU_BINARY_AARCH64")) {
+        g_test_skip("no emulator of aarch64");
+        return;
+    }
+    emulator = "QTEST_QEMU_BINARY_AARCH64";
+    takes("-M virt " P, "will not be told");
+    refuses("-M virt,iommu=smmuv3 " P, "IOMMU", "once");
+    refuses("-M virt " P ",granule=3", "granule", "64k");
+    refuses("-M raspi3b " P, "PCI", "pviommu-pci");
+    emulator = "QTEST_QEMU_BINARY";
+}
+
 static void migration(void)
 {
     refuses("-M q35 -only-migratable " P, "only-migratable",
@@ -250,6 +267,7 @@ int main(int argc, char **argv)
     qtest_add_func("pviommu/refuse/two-iommus", two_iommus);
     qtest_add_func("pviommu/refuse/places", places);
     qtest_add_func("pviommu/refuse/machines", machines);
+    qtest_add_func("pviommu/refuse/machines-of-arm", machines_of_arm);
     qtest_add_func("pviommu/refuse/only-migratable", migration);
     return g_test_run();
 }
