@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An endpoint that works in a thread of its own
+ *
+ * A disk in an IOThread translates there, without the big lock, while the
+ * main thread runs requests.
+ */
+#include "qemu/osdep.h"
+
+#include "libqos/virtio.h"
+#include "standard-headers/linux/virtio_blk.h"
+#include "viommu.h"
+
+#define DISK (4 << 3)
+#define PAGE ((uint64_t)4096)
+#define RAM_LAST (256 * 1024 * 1024 - 1)
+/* A page that the disk's domain leaves out */
+#define HOLE ((uint64_t)0x2000000)
+#define DATA ((uint64_t)0x3000000)
+
+typedef struct Disk {
+    Viommu *v;
+    QVirtioPCIDevice *dev;
+    QVirtQueue *vq;
+} Disk;
+
+static void map_all_but_hole(Viommu *v)
+{
+    assert_status(viommu_map(v, 1, 0, HOLE - 1, 0, READ | WRITE), OK);
+    assert_status(viommu_map(v, 1, HOLE + PAGE, RAM_LAST, HOLE + PAGE,
+                             READ | WRITE), OK);
+}
+
+static void disk_start(Disk *d)
+{
+    QPCIAddress address = { .devfn = DISK };
+    uint64_t features;
+
+    d->dev = virtio_pci_new(d->v->bus, &address);
+    g_assert_nonnull(d->dev);
+    qvirtio_pci_device_enable(d->dev);
+    qvirtio_start_device(&d->dev->vdev);
+    features = qvirtio_get_features(&d->dev->vdev);
+    features &= FEATURE(VIRTIO_F_VERSION_1) |
+                FEATURE(VIRTIO_F_ACCESS_PLATFORM);
+    qvirtio_set_features(&d->dev->vdev, features);
+    d->vq = qvirtqueue_setup(&d->dev->vdev, &d->v->alloc, 0);
+    qvirtio_set_driver_ok(&d->dev->vdev);
+}
+
+static Disk disk_new(void)
+{
+    Disk d = {
+        .v = viommu_start(NULL, "-object iothread,id=io -drive if=none,id=d,"
+                          "driver=null-co,read-zeroes=on,size=1M "
+                          "-device virtio-blk-pci,drive=d,iothread=io,"
+                          "iommu_platform=on,disable-legacy=on,addr=4.0"),
+    };
+
+    assert_status(viommu_attach(d.v, 1, DISK), OK);
+    map_all_but_hole(d.v);
+    disk_start(&d);
+    return d;
+}
+
+static void disk_free(Disk *d)
+{
+    qvirtqueue_cleanup(d->dev->vdev.bus, d->vq, &d->v->alloc);
+    qvirtio_pci_device_disable(d->dev);
+    g_free(d->dev->pdev);
+    g_free(d->dev);
+    viommu_stop(d->v);
+}
+
+/* Have a sector read to @data; returns the head of the request */
+static uint32_t read_sector(Disk *d, uint64_t data)
+{
+    QTestState *qts = d->v->qts;
+    struct virtio_blk_outhdr head = { .type = VIRTIO_BLK_T_IN };
+    uint64_t at = guest_alloc(&d->v->alloc, PAGE);
+    uint32_t first;
+
+    qtest_memwrite(qts, at, &head, sizeof(head));
+    qtest_writeb(qts, at + sizeof(head), 0xff);
+    first = qvirtqueue_add(qts, d->vq, at, sizeof(head), false, true);
+    qvirtqueue_add(qts, d->vq, data, 512, true, true);
+    qvirtqueue_add(qts, d->vq, at + sizeof(head), 1, true, false);
+    qvirtqueue_kick(qts, &d->dev->vdev, d->vq, first);
+    return first;
+}
+
+static void wait_sector(Disk *d, uint32_t first)
+{
+    qvirtio_wait_used_elem(d->v->qts, &d->dev->vdev, d->vq, first, NULL,
+                           30 * G_TIME_SPAN_SECOND);
+}
+
+/* Reads go on while mappings beside them come and go */
+static void translates(void)
+{
+    Disk d = disk_new();
+
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t iova = ((uint64_t)1 << 32) + i * PAGE;
+        uint32_t first;
+
+        qtest_writeq(d.v->qts, DATA, UINT64_MAX);
+        first = read_sector(&d, DATA);
+        assert_status(viommu_map(d.v, 1, iova, iova + PAGE - 1, DATA, READ),
+                      OK);
+        assert_status(viommu_unmap(d.v, 1, iova, iova + PAGE - 1), OK);
+        wait_sector(&d, first);
+        g_assert_cmphex(qtest_readq(d.v->qts, DATA), ==, 0);
+    }
+    g_assert_cmpuint(viommu_count(d.v, "faults-reported"), ==, 0);
+    g_assert_cmpuint(viommu_count(d.v, "faults-dropped"), ==, 0);
+    disk_free(&d);
+}
+
+/* What faults there is reported by the main thread */
+static void faults(void)
+{
+    Disk d = disk_new();
+
+    viommu_event_post(d.v, sizeof(struct virtio_iommu_fault), 4);
+    qtest_writeq(d.v->qts, HOLE, UINT64_MAX);
+    read_sector(&d, HOLE);
+    viommu_assert_fault(d.v, VIRTIO_IOMMU_FAULT_R_MAPPING,
+                        VIRTIO_IOMMU_FAULT_F_WRITE, DISK, HOLE);
+    g_assert_cmphex(qtest_readq(d.v->qts, HOLE), ==, UINT64_MAX);
+    viommu_assert_alive(d.v);
+    disk_free(&d);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/pviommu/thread/translates", translates);
+    qtest_add_func("/pviommu/thread/faults", faults);
+    return g_test_run();
+}
