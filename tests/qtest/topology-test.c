@@ -351,6 +351,39 @@ static void unplug_and_replug(void)
     viommu_stop(v);
 }
 
+/* The name that two functions share is there as long as one of them */
+static void unplug_behind_a_pci_bridge(void)
+{
+    Viommu *v = viommu_start(NULL, "-device pcie-pci-bridge,id=br,addr=3.0 "
+                             "-device " EDU ",bus=br,addr=1.0,id=a "
+                             "-device " EDU ",bus=br,addr=2.0,id=b ");
+    const int bridge = 0x18, alias = 0x100, own_a = 0x108, own_b = 0x110;
+    Edu *b;
+
+    set_bridge(v, bridge, 0, 1, 1);
+    assert_status(viommu_attach(v, 1, alias), OK);
+    assert_status(viommu_attach(v, 1, own_a), OK);
+    unplug(v, "a");
+    viommu_map_registers(v);
+    viommu_negotiate(v, ALL_FEATURES);
+    set_bridge(v, bridge, 0, 1, 1);
+    assert_status(viommu_attach(v, 1, own_a), NOENT);
+    b = edu_open_filled(v, own_b);
+    assert_status(viommu_attach(v, 1, alias), OK);
+    assert_status(viommu_attach(v, 1, own_b), OK);
+    assert_status(viommu_map(v, 1, 0, 0xfff, TARGET, WRITE), OK);
+    g_assert_true(edu_reaches(b, 0, TARGET));
+    edu_close(b);
+    unplug(v, "b");
+    viommu_map_registers(v);
+    viommu_negotiate(v, ALL_FEATURES);
+    set_bridge(v, bridge, 0, 1, 1);
+    assert_status(viommu_attach(v, 1, alias), NOENT);
+    assert_status(viommu_attach(v, 1, own_b), NOENT);
+    assert_status(viommu_attach(v, 1, bridge), OK);
+    viommu_stop(v);
+}
+
 static void hotplug_of_the_iommu(void)
 {
     Viommu *v = viommu_start(NULL, NULL);
@@ -382,6 +415,7 @@ int main(int argc, char **argv)
     ADD("topology/root-that-bypasses", root_that_bypasses);
     ADD("topology/thirty-functions", thirty_functions);
     ADD("topology/unplug-and-replug", unplug_and_replug);
+    ADD("topology/unplug-behind-a-pci-bridge", unplug_behind_a_pci_bridge);
     ADD("topology/hotplug-of-the-iommu", hotplug_of_the_iommu);
     return g_test_run();
 }
