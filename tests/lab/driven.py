@@ -57,6 +57,7 @@ class Driven:
         self.engine_pci = qtest.Function(self.qtest, self.engine.slot)
         self.memory = tables.GuestMemory(self.machine, self._host_bar)
         self.iommu = None
+        self.memory.look()
 
     def __enter__(self):
         return self
@@ -72,6 +73,7 @@ class Driven:
             self.iommu = driver.Iommu(self.qtest, 4, 0xE0000000, RING)
         self.engine_pci.place(0, 0xE0100000)
         self.engine_pci.enable()
+        self.memory.look()
 
     def _host_bar(self, name, bar, address):
         """iommufd of Linux 6.12 maps no BARs."""
@@ -159,6 +161,7 @@ class Driven:
                 self.forget()
                 self.bypass = self.bypass_at_start
                 self.engine_pci.bars.clear()
+                self.memory.look()
                 return
         raise TimeoutError("the machine does not reset")
 
@@ -170,7 +173,7 @@ class Driven:
         if domain is None and not self.bypass:
             return {}
         if domain is None or self.domains[domain] is None:
-            return self.memory.pages
+            return self.memory.everything()
         return self.domains[domain].pages(self.memory)
 
     def locked_kib(self) -> int:

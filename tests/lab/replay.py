@@ -13,6 +13,7 @@ KIB, MIB = 1 << 10, 1 << 20
 PAGE = 4 * KIB
 RW, RO, WO = 3, driver.READ, driver.WRITE
 STATES = (BLOCKED, BYPASS, BYPASS_DOMAIN, A, B)
+OWN = 3         # a domain that only the engine is ever in
 NAMES = {A: "A", B: "B"}
 # IOVA, bytes, guest address in A, flags; in B they are elsewhere
 SHAPES = ((1 * MIB, PAGE, 4 * MIB, RW),
@@ -113,6 +114,7 @@ class Replay:
         beyond the input range."""
         guest, iommu = self.guest, self.guest.iommu
         guest.go(A)
+        guest.unmap(A, 0, 1 << 40)
         guest.map(A, MIB, 16 * PAGE, 4 * MIB)
         for request, wanted in (
                 (lambda: iommu.map(A, MIB + 15 * PAGE, MIB + 17 * PAGE - 1,
@@ -158,6 +160,7 @@ class Replay:
         """A domain of a thousand scattered pages, joined and left."""
         guest = self.guest
         guest.go(BLOCKED)
+        guest.unmap(A, 0, 1 << 40)
         for i in range(1000):
             guest.map(A, 64 * MIB + i * 2 * PAGE, PAGE,
                       2 * MIB + (i * 331 % 5000) * PAGE)
@@ -173,12 +176,12 @@ class Replay:
     def last_leaves(self):
         """The last detach ends a domain: attached again, it is empty."""
         guest = self.guest
-        guest.go(3)
-        guest.map(3, MIB, 8 * PAGE, 4 * MIB)
+        guest.go(OWN)
+        guest.map(OWN, MIB, 8 * PAGE, 4 * MIB)
         guest.compare()
         guest.go(BLOCKED)
         guest.compare()
-        guest.go(3)
+        guest.go(OWN)
         guest.compare()
         same(guest.wanted(guest.engine), {}, "the model")
 
@@ -187,8 +190,8 @@ class Replay:
         guest = self.guest
         for bypass in (False, True):
             guest.set_bypass(bypass)
-            guest.go(A)
-            guest.map(A, MIB, 8 * PAGE, 4 * MIB)
+            guest.go(OWN)
+            guest.map(OWN, MIB, 8 * PAGE, 4 * MIB)
             guest.compare()
             guest.iommu.reset()
             guest.forget()
@@ -199,10 +202,10 @@ class Replay:
     def system_reset(self):
         """A reset of the machine leads back to the start."""
         guest = self.guest
-        for state in (A, BYPASS_DOMAIN, BLOCKED, BYPASS):
+        for state in (OWN, BYPASS_DOMAIN, BLOCKED, BYPASS):
             guest.go(state)
-            if state == A:
-                guest.map(A, MIB, 8 * PAGE, 4 * MIB)
+            if state == OWN:
+                guest.map(OWN, MIB, 8 * PAGE, 4 * MIB)
             guest.compare()
             guest.reset_machine()
             guest.compare()
@@ -213,8 +216,13 @@ class Replay:
         """The host refused nothing, and QEMU has said nothing."""
         guest = self.guest
         same(guest.device.refusals(), 0, "host-refusals")
+        known = ["Cannot reset device"]
+        if guest.backend == "iommufd" and \
+                guest.device.endpoint("engine")["host-path"] == "container":
+            # QEMU's own container says so of each BAR
+            known += ["PCI BAR?", "(Bad address)", "peer-to-peer"]
         said = [line for line in guest.machine.stderr().splitlines()
-                if "Cannot reset device" not in line]
+                if not any(word in line for word in known)]
         same(said, [], "what QEMU printed")
 
 

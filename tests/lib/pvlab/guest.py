@@ -29,7 +29,8 @@ wait
 
 def initrd(kernel: Kernel, target: Path):
     """Write the guest's initramfs to TARGET."""
-    initramfs.build(target, kernel, MODULES, INIT)
+    initramfs.build(target, kernel, MODULES if kernel.has_modules else (),
+                    INIT)
 
 
 def arguments(kernel: Kernel, initrd_path: Path, append="", memory="256M"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian's own kernel, unpacked and not installed, and its modules."""
+"""The kernels that guests and hosts boot, with their modules."""
 
 import lzma
 import os
@@ -25,6 +25,8 @@ class Kernel:
             if self.modules.is_dir():
                 break
         self._index = None
+        # a kernel without any has built in what it is for
+        self.has_modules = (self.modules / "kernel").is_dir()
 
     def _find(self, name: str) -> Path | None:
         if self._index is None:
@@ -70,15 +72,25 @@ class Kernel:
         return done
 
 
+def _find(variable, script) -> Kernel:
+    given = os.environ.get(variable)
+    if not given:
+        done = subprocess.run([paths.ROOT / "scripts" / script], text=True,
+                              stdout=subprocess.PIPE, check=False)
+        given = done.stdout.strip()
+        if done.returncode != 0 or not given:
+            raise paths.Missing(f"no kernel; see scripts/{script}")
+    return Kernel(Path(given))
+
+
 def debian() -> Kernel:
     """Debian's kernel: the folder that PVIOMMU_KERNEL names, or that
     scripts/fetch-kernel keeps in the cache."""
-    given = os.environ.get("PVIOMMU_KERNEL")
-    if not given:
-        done = subprocess.run([paths.ROOT / "scripts/fetch-kernel"],
-                              text=True, stdout=subprocess.PIPE, check=False)
-        given = done.stdout.strip()
-        if done.returncode != 0 or not given:
-            raise paths.Missing("no kernel for the guests; "
-                                "see scripts/fetch-kernel")
-    return Kernel(Path(given))
+    return _find("PVIOMMU_KERNEL", "fetch-kernel")
+
+
+def lab() -> Kernel:
+    """The lab's own kernel, with iommufd, and a look into the host's tables:
+    the folder that PVIOMMU_LAB_KERNEL names, or that scripts/build-lab-kernel
+    keeps in the cache."""
+    return _find("PVIOMMU_LAB_KERNEL", "build-lab-kernel")

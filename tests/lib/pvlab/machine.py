@@ -86,6 +86,8 @@ class Machine:
 
     def console(self) -> str:
         """What the guest's console has shown so far."""
+        if not self.console_path.exists():      # QEMU has just been started
+            return ""
         return self.console_path.read_text(errors="replace")
 
     def boot(self, timeout=180) -> float:

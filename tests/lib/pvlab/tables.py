@@ -56,21 +56,22 @@ class GuestMemory:
     SECTION = re.compile(r"  ([0-9a-f]{16})-([0-9a-f]{16}) "
                          r"\(prio -?\d+, (ram|rom|ramd)\): (\S+)")
 
-    def __init__(self, machine, bars):
-        """BARS: a function from (device, BAR, address) to the page of the
-        host's BAR behind a guest address, or None if hosts cannot map it."""
+    def __init__(self, machine, bar_frame):
+        """BAR_FRAME: a function from (device, BAR, guest address) to the
+        host's page behind it, or None if the host cannot map BARs."""
         self._machine = machine
-        self._bars = bars
-        self.pages = {}
+        self._bar_frame = bar_frame
+        self._sections = []     # (first, count, rights, where QEMU has it)
+        self._frames = []       # of each section, as the kernel's pagemap
         self.bar_frames = set()
 
     def _ask(self, command) -> str:
         return self._machine.qmp("human-monitor-command",
                                  **{"command-line": command})
 
-    def refresh(self):
-        """Look at the memory map anew, and where the pages are now."""
-        self.pages = {}
+    def look(self):
+        """Look at the memory map, which has changed."""
+        self._sections = []
         self.bar_frames = set()
         for view in self._ask("info mtree -f").split("FlatView #"):
             if ' AS "memory", root: system' in view:
@@ -81,31 +82,59 @@ class GuestMemory:
             if count <= 0:
                 continue
             if kind == "ramd":
-                self._add_bar(first, count, name, view)
+                where = None
+                frames = self._bar(first, count, name, view)
+                if not frames:
+                    continue
             else:
-                self._add_ram(first, count, WRITE if kind == "ram" else 0)
+                answer = self._ask(f"gpa2hva {first << PAGE_BITS:#x}")
+                where = int(answer.rsplit(" ", 1)[1], 16)
+                frames = []
+            self._sections.append((first, count, READ | (
+                0 if kind == "rom" else WRITE), where, frames))
+        self.refresh()
 
-    def _add_bar(self, first, count, name, view):
+    def _bar(self, first, count, name, view) -> list:
         bar = int(re.search(re.escape(name) + r" BAR (\d)", view).group(1))
-        for page in range(first, first + count):
-            frame = self._bars(name, bar, page << PAGE_BITS)
-            if frame is not None:
-                self.pages[page] = (frame, READ | WRITE)
-                self.bar_frames.add(frame)
+        frame = self._bar_frame(name, bar, first << PAGE_BITS)
+        if frame is None:
+            return []
+        self.bar_frames.update(range(frame, frame + count))
+        return [PRESENT | page for page in range(frame, frame + count)]
 
-    def _add_ram(self, first, count, writable):
-        answer = self._ask(f"gpa2hva {first << PAGE_BITS:#x}")
-        where = int(answer.rsplit(" ", 1)[1], 16)
-        entries = array.array("Q")
+    def refresh(self):
+        """See where the pages are now."""
+        self._frames = []
         fd = os.open(f"/proc/{self._machine.pid}/pagemap", os.O_RDONLY)
         try:
-            entries.frombytes(os.pread(fd, 8 * count,
-                                       where >> PAGE_BITS << 3))
+            for _, count, _, where, frames in self._sections:
+                if where is not None:
+                    frames = array.array("Q")
+                    frames.frombytes(os.pread(fd, 8 * count,
+                                              where >> PAGE_BITS << 3))
+                self._frames.append(frames)
         finally:
             os.close(fd)
-        for i, entry in enumerate(entries):
-            frame = entry & PAGEMAP_FRAME if entry & PRESENT else None
-            self.pages[first + i] = (frame, READ | writable)
+
+    def pages(self, first, last, shift=0, allowed=READ | WRITE) -> dict:
+        """What a host holds that maps these guest pages, each at its own
+        number less SHIFT, with no more rights than ALLOWED.  VFIO maps all
+        that it maps to be read."""
+        found = {}
+        for (start, count, rights, _, _), frames in zip(self._sections,
+                                                        self._frames):
+            rights = READ | rights & allowed
+            for page in range(max(first, start),
+                              min(last + 1, start + count)):
+                entry = frames[page - start]
+                found[page - shift] = (
+                    entry & PAGEMAP_FRAME if entry & PRESENT else None,
+                    rights)
+        return found
+
+    def everything(self) -> dict:
+        """What a host holds of a device that is in bypass."""
+        return self.pages(0, 1 << 52)
 
 
 class Domain:
@@ -136,16 +165,12 @@ class Domain:
                    for start, (end, _, _) in self.mappings.items())
 
     def pages(self, memory: GuestMemory) -> dict:
-        """What a host must hold of it.  VFIO maps nothing that cannot be
-        read, so a mapping that only allows writes can be read too."""
+        """What a host must hold of it."""
         pages = {}
         for first, (last, phys, flags) in self.mappings.items():
-            shift = (phys >> PAGE_BITS) - (first >> PAGE_BITS)
-            for page in range(first >> PAGE_BITS, (last >> PAGE_BITS) + 1):
-                behind = memory.pages.get(page + shift)
-                if behind:
-                    frame, rights = behind
-                    pages[page] = (frame, READ | rights & flags & WRITE)
+            start, end = phys >> PAGE_BITS, phys + last - first >> PAGE_BITS
+            pages.update(memory.pages(start, end,
+                                      start - (first >> PAGE_BITS), flags))
         return pages
 
 
