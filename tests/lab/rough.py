@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A Linux guest that is treated roughly.  Whatever it does and however it
+ends, the host logs no fault and gets all of its memory back."""
+
+import signal
+import time
+from pathlib import Path
+
+from cases import LAZY
+from pvlab import vfio
+from pvlab.passed import DISK
+from pvlab.tap import check, same
+
+ROUNDS = 10
+# By a node of its own: where /dev has none, dd would make a file
+LOAD = """
+    for i in 1 2; do
+        (while [ ! -e /tmp/stop ]; do
+            rm -f /tmp/disk$i
+            mknod /tmp/disk$i b $(tr : ' ' </sys/block/nvme0n1/dev) || sleep 0.1
+            [ -b /tmp/disk$i ] || continue
+            dd if=/tmp/disk$i of=/dev/null bs=256k count=16 iflag=direct
+            dd if=/dev/zero of=/tmp/disk$i bs=64k count=16 seek=128 \
+                oflag=direct conv=notrunc
+        done) >/dev/null 2>&1 &
+    done"""
+
+
+def vmstat() -> dict:
+    """Pages that the host's IOMMU has for its tables, and pages that are
+    pinned."""
+    # Each CPU keeps a part of the figures to itself until this is read
+    Path("/proc/sys/vm/stat_refresh").read_bytes()
+    figures = {}
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        name, value = line.split()
+        figures[name] = int(value)
+    return {"tables": figures["nr_iommu_pages"],
+            "pinned": (figures["nr_foll_pin_acquired"] -
+                       figures["nr_foll_pin_released"])}
+
+
+def dmar_faults() -> list[str]:
+    """What the host has logged of blocked accesses."""
+    return [line for line in vfio.log() if "DMAR:" in line and
+            ("fault" in line or "Request" in line)]
+
+
+class Rough:
+    """The cases of one running guest."""
+
+    def __init__(self, lab, running):
+        self.lab = lab
+        self.guest = running
+        self.linux = running.linux
+        self.machine = running.machine
+
+    def boot(self):
+        """The guest is up, and its disk is behind the IOMMU."""
+        spent = self.machine.boot(180)
+        self.lab.results.say(f"the guest is up after {spent:.1f} s")
+        same(self.linux.group_type(DISK), LAZY, "type of the disk's group")
+        self.read()
+
+    def read(self):
+        """What the guest reads is what is on the image outside."""
+        self.linux.wait_block("nvme0n1")
+        same(self.linux.read_sum("nvme0n1", 1), self.lab.outside.disk_sum(1),
+             "1 MiB as the guest reads it")
+
+    def load(self):
+        """Reads and writes that go on, whatever happens to the disk."""
+        self.linux.run("rm -f /tmp/stop; cat /sys/block/nvme0n1/stat "
+                       ">/tmp/stat" + LOAD + """
+            i=0
+            while cmp -s /tmp/stat /sys/block/nvme0n1/stat; do
+                i=$((i + 1)); [ $i -lt 100 ] || exit 1
+                sleep 0.1
+            done""")
+
+    def still(self):
+        """End the load."""
+        self.linux.run("touch /tmp/stop; wait; sleep 0.5")
+
+    def identity_and_dma(self):
+        """Translation off and on, ten times, under load."""
+        self.load()
+        for step in range(ROUNDS):
+            wanted = LAZY if step % 2 else "identity"
+            status, out = self.linux.set_type(DISK, "nvme", wanted)
+            same(status, 0, f"round {step}: writing {wanted}: {out}; status")
+            same(self.linux.group_type(DISK), wanted, "type")
+        self.still()
+        self.read()
+
+    def unbind_and_bind(self):
+        """The driver leaves and comes back, under load."""
+        self.load()
+        for _ in range(ROUNDS):
+            self.linux.unbind(DISK)
+            self.linux.bind(DISK, "nvme")
+        self.still()
+        self.read()
+
+    def resets(self):
+        """Ten resets at most 3 s apart, then a boot."""
+        self.load()
+        for step in range(ROUNDS):
+            self.machine.qmp("system_reset")
+            time.sleep((0.1, 3, 1, 2)[step % 4])
+        self.machine.qmp("system_reset")
+        # Boots that did not end may have said READY
+        time.sleep(1)
+        self.boot()
+
+    def again(self, command):
+        """The guest starts again by itself, its disk busy."""
+        self.load()
+        self.machine.agent.send(command)
+        self.boot()
+
+
+def settle(before):
+    """The host has got everything back."""
+    for _ in range(50):
+        if vmstat() == before:
+            return
+        time.sleep(0.1)
+    same(vmstat(), before, "the host's counters")
+
+
+def rough(lab):
+    """One guest through everything but its end."""
+    names = [f"rough/{name}" for name in (
+        "boot", "identity-and-dma", "unbind-and-bind", "resets", "reboot",
+        "panic", "no-fault-on-the-host", "nothing-left-on-the-host")]
+    if not lab.wanted(*names):
+        return
+    before, faults = vmstat(), len(dmar_faults())
+
+    def no_fault():
+        same(dmar_faults()[faults:], [], "faults in the host's log")
+
+    with lab.start("rough", engine=True) as running:
+        cases = Rough(lab, running)
+        if not lab.case(names[0], cases.boot):
+            return
+        lab.case(names[1], cases.identity_and_dma)
+        lab.case(names[2], cases.unbind_and_bind)
+        lab.case(names[3], cases.resets)
+        lab.case(names[4], cases.again, "reboot -f")
+        lab.case(names[5], cases.again, "echo c >/proc/sysrq-trigger")
+        lab.case(names[6], no_fault)
+    lab.case(names[7], settle, before)
+
+
+def blocked(cases):
+    """Nothing of the guest runs yet."""
+    cases.machine.qmp("query-status")
+    same(cases.guest.device.endpoint("disk")["state"], "blocked", "state")
+
+
+def early_bypass(cases):
+    """The same where all of memory is open."""
+    cases.machine.qmp("query-status")
+    same(cases.guest.device.endpoint("disk")["state"], "bypass", "state")
+
+
+def busy(cases):
+    """Translated, with transfers under way."""
+    cases.boot()
+    cases.load()
+    time.sleep(1)
+    same(cases.guest.device.endpoint("disk")["state"], "translated", "state")
+
+
+def identity(cases):
+    """All of memory open by the guest's own wish, and busy."""
+    cases.boot()
+    same(cases.linux.set_type(DISK, "nvme", "identity")[0], 0, "status")
+    cases.load()
+    time.sleep(1)
+    same(cases.guest.device.endpoint("disk")["state"], "bypass", "state")
+
+
+def switching(cases):
+    """Between the two."""
+    cases.boot()
+    group = cases.linux.group(DISK)
+    cases.linux.unbind(DISK)
+    cases.machine.agent.send(f"""
+        while :; do for type in identity DMA-FQ; do
+            echo $type >/sys/kernel/iommu_groups/{group}/type
+        done; done""")
+    time.sleep(1.3)
+
+
+def killed(lab):
+    """The guest's emulator is killed, in each state."""
+    def kill(reach, properties):
+        before, faults = vmstat(), len(dmar_faults())
+        with lab.start(f"killed-{reach.__name__}", properties=properties,
+                       more=("-S",) if reach in (blocked, early_bypass)
+                       else ()) as running:
+            reach(Rough(lab, running))
+            check(vmstat() != before, "the guest has taken nothing")
+            running.machine.process.send_signal(signal.SIGKILL)
+            running.machine.wait(30)
+        settle(before)
+        same(dmar_faults()[faults:], [], "faults in the host's log")
+
+    for reach in (blocked, early_bypass, busy, identity, switching):
+        lab.case(f"rough/killed-{reach.__name__.replace('_', '-')}", kill,
+                 reach, "boot-bypass=off" if reach is blocked else "")
+
+
+GROUPS = (rough, killed)
