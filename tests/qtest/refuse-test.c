@@ -82,13 +82,11 @@ static void granule(void)
 static void aw_bits(void)
 {
     static const char *const bad[] = {
-        "", "0", "1", "31", "65", "255", "256", "288", "300", "4294967328",
-        "-1", "-32", "x", "48x", "autos",
+        "", "0", "31", "65", "288", "4294967328", "-1", "48x", "autos",
     };
     static const char *const good[] = { "auto", "32", "39", "48", "64" };
     static const char *const bad_json[] = {
-        "0", "31", "65", "300", "-1", "1e30", "48.5", "[]", "{}", "null",
-        "true", "\"x\"",
+        "31", "65", "288", "-1", "48.5", "[]", "null", "\"x\"",
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -96,21 +94,19 @@ static void aw_bits(void)
                                                 bad[i]);
 
         refuses(args, "aw-bits", "auto");
-        g_free(args);
-        args = g_strdup_printf("-M q35 " P " -global "
-                               "pviommu-device.aw-bits=%s", bad[i]);
-        refuses(args, "aw-bits", "auto");
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
         g_autofree char *args = g_strdup_printf("-M q35 " P ",aw-bits=%s",
                                                 good[i]);
 
         takes(args, NULL);
-        g_free(args);
-        args = g_strdup_printf("-M q35 " P " -global "
-                               "pviommu-device.aw-bits=%s", good[i]);
-        takes(args, NULL);
     }
+    refuses("-M q35 " P " -global pviommu-device.aw-bits=31", "aw-bits",
+            "auto");
+    refuses("-M q35 " P " -global pviommu-device.aw-bits=x", "aw-bits",
+            "auto");
+    takes("-M q35 " P " -global pviommu-device.aw-bits=48", NULL);
+    takes("-M q35 " P " -global pviommu-device.aw-bits=auto", NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(bad_json); i++) {
         g_autofree char *args = g_strdup_printf(
             "-M q35 -device '{\"driver\": \"pviommu-pci\", "
