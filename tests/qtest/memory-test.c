@@ -136,6 +136,32 @@ static void test_pam(void)
     scene_free(s);
 }
 
+/* RAM behind the VGA window, opened and closed by the register SMRAM */
+static void assert_window(Scene *s, const char *line)
+{
+    g_autofree char *held = NULL;
+
+    assert_follows(s);
+    assert_same_anew(s);
+    held = watch_get(s->w, "mappings");
+    g_assert_true(g_str_has_prefix(held, line));
+}
+
+static void test_smram(void)
+{
+    Scene *s = scene_new("-device VGA,addr=8.0", 0x90000, 0x40000);
+    QPCIDevice *mch = qpci_device_find(s->v->bus, 0);
+
+    for (unsigned i = 0; i < 2; i++) {
+        assert_window(s, "100000000 10000ffff pc.ram+90000 rw\n");
+        qpci_config_writeb(mch, 0x9d, 0x4a);
+        assert_window(s, "100000000 10002ffff pc.ram+90000 rw\n");
+        qpci_config_writeb(mch, 0x9d, 0x0a);
+    }
+    g_free(mch);
+    scene_free(s);
+}
+
 /* A BAR that is RAM comes, moves and goes */
 static void move_bar(QPCIDevice *pdev, uint32_t address)
 {
@@ -362,6 +388,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/pviommu/memory/pam", test_pam);
+    qtest_add_func("/pviommu/memory/smram", test_smram);
     qtest_add_func("/pviommu/memory/bar", test_bar);
     qtest_add_func("/pviommu/memory/dimm", test_dimm);
     qtest_add_func("/pviommu/memory/dimm-refused", test_dimm_refused);
