@@ -9,6 +9,7 @@
 #include "mappings-hide.h"
 #include "pviommu/mappings.h"
 #include "random.h"
+#include "tree-check.h"
 
 enum {
     SLOTS = 1 << 16,
@@ -117,6 +118,7 @@ static void check_all(Model *model)
     PviommuMapping found;
     unsigned slot = 0;
 
+    tree_check(model->set);
     while (pviommu_mappings_next(model->set, &iter, UINT64_MAX, &found)) {
         slot = next_mapped(model, slot, model->slots);
         g_assert_cmpuint(slot, <, model->slots);
@@ -261,7 +263,7 @@ static void run_model(uint64_t base, uint64_t size, unsigned slots,
                          model->count);
         g_assert_cmphex(pviommu_mappings_bytes(model->set), ==,
                         model->bytes);
-        if (round % (slots * 4) == 0) {
+        if (round % (slots * 2) == 0) {
             check_all(model);
         }
     }

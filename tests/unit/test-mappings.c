@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "mappings-hide.h"
 #include "pviommu/mappings.h"
+#include "tree-check.h"
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PviommuMappings, pviommu_mappings_free)
 
@@ -169,6 +170,9 @@ static void test_orders(void)
             uint64_t i = in_order(order % ORDERS, n, MANY);
 
             g_assert_true(insert(set, i * 4, i * 4 + 2));
+            if (n % 97 == 0) {
+                tree_check(set);
+            }
         }
         for (uint64_t i = 0; i < MANY; i++) {
             assert_found(set, i * 4 + 1, i * 4, i * 4 + 2);
@@ -179,8 +183,43 @@ static void test_orders(void)
 
             g_assert_true(pviommu_mappings_remove(set, i * 4));
             assert_absent(set, i * 4);
+            if (n % 97 == 0) {
+                tree_check(set);
+            }
         }
         g_assert_cmpuint(pviommu_mappings_count(set), ==, 0);
+    }
+}
+
+/* Ranges of all lengths go, and one mapping takes the place of each */
+static void test_replace_ranges(void)
+{
+    for (unsigned order = 0; order < ORDERS; order++) {
+        g_autoptr(PviommuMappings) set = pviommu_mappings_new();
+        uint64_t first = 0;
+
+        for (uint64_t n = 0; n < MANY; n++) {
+            uint64_t i = in_order(order, n, MANY);
+
+            g_assert_true(insert(set, i, i));
+        }
+        for (uint64_t length = 1; first + length <= MANY; length++) {
+            uint64_t last = first + length - 1;
+
+            g_assert_cmpuint(pviommu_mappings_hide(set, first, last), ==,
+                             length);
+            pviommu_mappings_drop_hidden(set);
+            tree_check(set);
+            g_assert_true(insert(set, first, last));
+            for (uint64_t i = first; i <= last; i++) {
+                assert_found(set, i, first, last);
+            }
+            if (last + 1 < MANY) {
+                assert_found(set, last + 1, last + 1, last + 1);
+            }
+            first = last + 1;
+        }
+        tree_check(set);
     }
 }
 
@@ -253,6 +292,8 @@ int main(int argc, char **argv)
     g_test_add_func("/pviommu/mappings/remove-inside", test_remove_inside);
     g_test_add_func("/pviommu/mappings/clear", test_clear);
     g_test_add_func("/pviommu/mappings/orders", test_orders);
+    g_test_add_func("/pviommu/mappings/replace-ranges",
+                    test_replace_ranges);
     g_test_add_func("/pviommu/mappings/no-memory", test_no_memory);
     g_test_add_func("/pviommu/mappings/remove-without-memory",
                     test_remove_without_memory);
