@@ -6,6 +6,8 @@
  * an inner node knows the lowest IOVA below each child, exactly.  That an
  * inner key is exact and not only a bound means that the mapping below an
  * address, if it is in the tree, is in the leaf that the address leads to.
+ * Only the keys that lead to the first leaf may be too high: what is below
+ * all keys of a node is in its first child anyway.
  *
  * Fields of an entry lie in arrays of their own, so that a search reads keys
  * only and an entry takes 25 bytes.
@@ -106,6 +108,28 @@ static inline unsigned node_rank(const Node *node, uint64_t iova)
 }
 
 /**
+ * node_rank_edge - the same, fast where a guest adds or removes at one end
+ * @node: the node, not empty
+ * @iova: the address
+ *
+ * These branches are taken again and again or hardly ever.
+ *
+ * Return: 0 to count.
+ */
+static inline unsigned node_rank_edge(const Node *node, uint64_t iova)
+{
+    const uint64_t *key = node_key(node);
+
+    if (key[node->count - 1] <= iova) {
+        return node->count;
+    }
+    if (iova < key[0]) {
+        return 0;
+    }
+    return node_rank(node, iova);
+}
+
+/**
  * node_new - make a node
  * @leaf: which kind
  * @capacity: NODE_ROOT_MIN to NODE_MAX
@@ -151,7 +175,7 @@ void node_copy(Node *to, const Node *from);
 void node_split(Node *node, Node *right, unsigned index);
 
 /**
- * node_joins - whether two neighbours are few enough for one node
+ * node_joins - whether two neighbours should become one node
  * @left: one
  * @right: the other
  *
@@ -159,7 +183,8 @@ void node_split(Node *node, Node *right, unsigned index);
  */
 static inline bool node_joins(const Node *left, const Node *right)
 {
-    return left->count + right->count <= 2 * NODE_MIN;
+    return left->count + right->count <= 2 * NODE_MIN ||
+           left->count == 0 || right->count == 0;
 }
 
 /**

@@ -20,14 +20,17 @@ typedef struct Path {
 
 const Node *tree_seek(const Node *root, uint64_t iova, unsigned *index)
 {
-    const Node *leaf;
+    const Node *leaf = root;
     unsigned rank;
 
     if (!root) {
         return NULL;
     }
-    leaf = tree_leaf(root, iova);
-    rank = node_rank(leaf, iova);
+    while (!leaf->leaf) {
+        rank = node_rank_edge(leaf, iova);
+        leaf = node_child(leaf)[rank > 0 ? rank - 1 : 0];
+    }
+    rank = node_rank_edge(leaf, iova);
     if (rank > 0 && node_last(leaf)[rank - 1] >= iova) {
         rank--;
     } else if (rank == leaf->count) {
@@ -44,7 +47,7 @@ static void path_find(Path *path, Node *node, uint64_t iova)
     unsigned depth = 0;
 
     while (!node->leaf) {
-        unsigned rank = node_rank(node, iova);
+        unsigned rank = node_rank_edge(node, iova);
 
         path->node[depth] = node;
         path->index[depth] = rank > 0 ? rank - 1 : 0;
@@ -54,7 +57,7 @@ static void path_find(Path *path, Node *node, uint64_t iova)
     }
     path->depth = depth;
     path->node[depth] = node;
-    path->index[depth] = node_rank(node, iova);
+    path->index[depth] = node->count > 0 ? node_rank_edge(node, iova) : 0;
 }
 
 /* The lowest key of the node at @depth may have changed: tell those above */
@@ -215,6 +218,7 @@ static bool insert_split(Node **root, Path *path,
     }
     right = *next++;
     split_leaf(path, mapping, right);
+    /* those that lead to the first leaf may be above that of @right */
     path_update_keys(path, depth);
     while (depth > 0) {
         Node *node = path->node[--depth];
@@ -255,9 +259,6 @@ bool tree_insert(Node **root, const PviommuMapping *mapping)
     }
     node_open(leaf, index);
     node_set(leaf, index, mapping);
-    if (index == 0) {
-        path_update_keys(&path, path.depth);
-    }
     return true;
 }
 
@@ -297,8 +298,7 @@ static void balance(Path *path, unsigned depth)
     left = node_child(parent)[index];
     right = node_child(parent)[index + 1];
     /* a leaf that is emptied from the edge may as well be left to it */
-    if (!node_joins(left, right) && path->node[depth]->count > 0 &&
-        depth == path->depth && at_edge(path)) {
+    if (!node_joins(left, right) && depth == path->depth && at_edge(path)) {
         return;
     }
     path->index[depth - 1] = index;
