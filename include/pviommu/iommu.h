@@ -246,8 +246,11 @@ const PviommuRegions *pviommu_group_regions(const PviommuGroup *group);
 /**
  * pviommu_group_set_fenced - block a group that the host could not serve
  * @group: the group
- * @fenced: true: the group is blocked whatever its domain and bypass say;
- *          cleared by the next change of the group's domain that commits
+ * @fenced: true: the group is blocked whatever its domain and bypass say
+ *
+ * A change of the group's domain clears the fence, and so does an ATTACH to
+ * the domain that it has; undoing that puts it back.  One that is set while
+ * such a change is under way stays, however the change ends.
  */
 void pviommu_group_set_fenced(PviommuGroup *group, bool fenced);
 

@@ -24,7 +24,7 @@ typedef enum PviommuMistake {
     PVIOMMU_MISTAKE_SHORT_HEAD,       /* fewer than 4 readable bytes */
     PVIOMMU_MISTAKE_NO_TAIL,          /* fewer than 4 writable bytes */
     PVIOMMU_MISTAKE_UNKNOWN_TYPE,
-    PVIOMMU_MISTAKE_NOT_NEGOTIATED,   /* needs a feature not accepted */
+    PVIOMMU_MISTAKE_NOT_NEGOTIATED,   /* type or flag not accepted */
     PVIOMMU_MISTAKE_SHORT_BODY,
     PVIOMMU_MISTAKE_LONG_BODY,        /* answered as if it were not there */
     PVIOMMU_MISTAKE_LONG_TAIL,        /* more writable bytes than needed */
@@ -99,7 +99,7 @@ typedef struct PviommuRequest {
  * @written: false: return the buffer unwritten, with used length 0; true:
  *           the last 4 writable bytes are the tail (@status, then zeros), the
  *           bytes before are properties or zeros, the used length is all
- * @status: PVIOMMU_S_*
+ * @status: PVIOMMU_S_*; not OK when @written is false
  * @mistakes: bit n is set for mistake n; a request may be OK and have some
  */
 typedef struct PviommuAnswer {
