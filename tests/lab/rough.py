@@ -12,6 +12,8 @@ from pvlab.passed import DISK
 from pvlab.tap import check, same
 
 ROUNDS = 10
+NAMES = ("identity-and-dma", "unbind-and-bind", "resets", "reboot", "panic",
+         "no-fault-on-the-host", "nothing-left-on-the-host")
 # By a node of its own: where /dev has none, dd would make a file
 LOAD = """
     for i in 1 2; do
@@ -129,29 +131,43 @@ def settle(before):
     same(vmstat(), before, "the host's counters")
 
 
-def rough(lab):
-    """One guest through everything but its end."""
-    names = [f"rough/{name}" for name in (
-        "boot", "identity-and-dma", "unbind-and-bind", "resets", "reboot",
-        "panic", "no-fault-on-the-host", "nothing-left-on-the-host")]
-    if not lab.wanted(*names):
-        return
-    before, faults = vmstat(), len(dmar_faults())
+def cases(lab, backend):
+    """All cases over one kind of container."""
+    def case(name, function, *words):
+        return lab.results.case(f"{backend}/rough/{name}", function, *words)
 
     def no_fault():
         same(dmar_faults()[faults:], [], "faults in the host's log")
 
-    with lab.start("rough", engine=True) as running:
-        cases = Rough(lab, running)
-        if not lab.case(names[0], cases.boot):
-            return
-        lab.case(names[1], cases.identity_and_dma)
-        lab.case(names[2], cases.unbind_and_bind)
-        lab.case(names[3], cases.resets)
-        lab.case(names[4], cases.again, "reboot -f")
-        lab.case(names[5], cases.again, "echo c >/proc/sysrq-trigger")
-        lab.case(names[6], no_fault)
-    lab.case(names[7], settle, before)
+    def kill(reach, properties):
+        name = f"{backend}-killed-{reach.__name__}"
+        with lab.start(name, properties=properties, iommufd=iommufd,
+                       more=("-S",) if reach in (blocked, bypass) else ()
+                       ) as running:
+            reach(Rough(lab, running))
+            check(vmstat() != before, "the guest has taken nothing")
+            running.machine.process.send_signal(signal.SIGKILL)
+            running.machine.wait(30)
+        settle(before)
+        no_fault()
+
+    iommufd = backend == "iommufd"
+    before, faults = vmstat(), len(dmar_faults())
+    if lab.wanted(*(f"{backend}/rough/{name}" for name in NAMES)):
+        with lab.start(f"{backend}-rough", engine=True,
+                       iommufd=iommufd) as running:
+            guest = Rough(lab, running)
+            guest.boot()
+            case(NAMES[0], guest.identity_and_dma)
+            case(NAMES[1], guest.unbind_and_bind)
+            case(NAMES[2], guest.resets)
+            case(NAMES[3], guest.again, "reboot -f")
+            case(NAMES[4], guest.again, "echo c >/proc/sysrq-trigger")
+            case(NAMES[5], no_fault)
+        case(NAMES[6], settle, before)
+    for reach in (blocked, bypass, busy, identity, switching):
+        case(f"killed-{reach.__name__}", kill, reach,
+             "boot-bypass=off" if reach is blocked else "")
 
 
 def blocked(cases):
@@ -160,7 +176,7 @@ def blocked(cases):
     same(cases.guest.device.endpoint("disk")["state"], "blocked", "state")
 
 
-def early_bypass(cases):
+def bypass(cases):
     """The same where all of memory is open."""
     cases.machine.qmp("query-status")
     same(cases.guest.device.endpoint("disk")["state"], "bypass", "state")
@@ -193,25 +209,3 @@ def switching(cases):
             echo $type >/sys/kernel/iommu_groups/{group}/type
         done; done""")
     time.sleep(1.3)
-
-
-def killed(lab):
-    """The guest's emulator is killed, in each state."""
-    def kill(reach, properties):
-        before, faults = vmstat(), len(dmar_faults())
-        with lab.start(f"killed-{reach.__name__}", properties=properties,
-                       more=("-S",) if reach in (blocked, early_bypass)
-                       else ()) as running:
-            reach(Rough(lab, running))
-            check(vmstat() != before, "the guest has taken nothing")
-            running.machine.process.send_signal(signal.SIGKILL)
-            running.machine.wait(30)
-        settle(before)
-        same(dmar_faults()[faults:], [], "faults in the host's log")
-
-    for reach in (blocked, early_bypass, busy, identity, switching):
-        lab.case(f"rough/killed-{reach.__name__.replace('_', '-')}", kill,
-                 reach, "boot-bypass=off" if reach is blocked else "")
-
-
-GROUPS = (rough, killed)

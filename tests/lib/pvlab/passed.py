@@ -25,9 +25,10 @@ class PassedGuest:
     have the ids "disk" and, if ENGINE was asked for, "engine"."""
 
     def __init__(self, name, kernel, iommu, *, append="", properties="",
-                 engine=False, port=False, wrapper=(), more=()):
+                 engine=False, port=False, iommufd=False, wrapper=(),
+                 more=()):
         """IOMMU: the Subject, or None for none at all.  PROPERTIES: its
-        properties.  PORT: the disk is in a hot-plug slot, with the address
+        properties.  IOMMUFD: not over type1.  PORT: the disk is in a hot-plug slot, with the address
         PORT_DISK in the guest.  WRAPPER: words that come before the
         emulator's name.  MORE: words that come before the IOMMU."""
         words = ["-accel", "kvm", "-cpu", "host", "-machine", "q35",
@@ -40,13 +41,17 @@ class PassedGuest:
                 properties = ",".join(
                     filter(None, [properties, f"requests-log={self._log}"]))
             words += iommu.arguments(properties)
+        by = ""
+        if iommufd:
+            words += ["-object", "iommufd,id=iommufd0"]
+            by = ",iommufd=iommufd0"
         if port:
             words += ["-device", f"pcie-root-port,id=rp0,addr={DISK[-4:]}"]
         words += ["-device", f"vfio-pci,host={NVME},id=disk," +
-                  ("bus=rp0" if port else f"addr={DISK[-4:]}")]
+                  ("bus=rp0" if port else f"addr={DISK[-4:]}") + by]
         if engine:
             words += ["-device",
-                      f"vfio-pci,host={EDU},id=engine,addr={ENGINE[-4:]}"]
+                      f"vfio-pci,host={EDU},id=engine,addr={ENGINE[-4:]}{by}"]
         self.iommu = iommu
         self.machine = Machine(name, FOLDER, words + guest.arguments(
             kernel, INITRD, append, f"{MEMORY_MIB}M"), wrapper)
