@@ -24,6 +24,8 @@ SHARE = "/run/share"
 # What a device that is to be passed through is called in the host: its slot.
 NVME = "0000:00:08.0"
 EDU = "0000:00:09.0"
+# Two functions without isolation between them: one IOMMU group of the host
+SIBLINGS = ("0000:00:0a.0", "0000:00:0a.1")
 
 INIT = """#!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0-or-later
@@ -123,6 +125,8 @@ class Host:
             "-drive", f"if=none,id=disk,format=raw,file={disk}",
             "-device", f"nvme,serial=lab,drive=disk,addr={NVME[-4:]}",
             "-device", f"edu,addr={EDU[-4:]}",
+            "-device", f"edu,addr={SIBLINGS[0][-4:]},multifunction=on",
+            "-device", f"edu,addr={SIBLINGS[1][-4:]}",
             "-kernel", kernel.image, "-initrd", initrd, "-append", append])
 
     def __enter__(self):

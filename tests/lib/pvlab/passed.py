@@ -26,11 +26,12 @@ class PassedGuest:
 
     def __init__(self, name, kernel, iommu, *, append="", properties="",
                  engine=False, port=False, iommufd=False, wrapper=(),
-                 more=()):
+                 more=(), after=()):
         """IOMMU: the Subject, or None for none at all.  PROPERTIES: its
         properties.  IOMMUFD: not over type1.  PORT: the disk is in a hot-plug slot, with the address
         PORT_DISK in the guest.  WRAPPER: words that come before the
-        emulator's name.  MORE: words that come before the IOMMU."""
+        emulator's name.  MORE: words that come before the IOMMU.  AFTER:
+        words that come last."""
         words = ["-accel", "kvm", "-cpu", "host", "-machine", "q35",
                  "-boot", "strict=on", *more]
         # Written one line a request: not on a file system that waits
@@ -52,6 +53,7 @@ class PassedGuest:
         if engine:
             words += ["-device",
                       f"vfio-pci,host={EDU},id=engine,addr={ENGINE[-4:]}{by}"]
+        words += after
         self.iommu = iommu
         self.machine = Machine(name, FOLDER, words + guest.arguments(
             kernel, INITRD, append, f"{MEMORY_MIB}M"), wrapper)
