@@ -318,11 +318,11 @@ static void vmem_want(VirtioMem *m, uint64_t size)
 #define VMEM "-m 256M,slots=2,maxmem=1G " \
              "-object memory-backend-ram,id=vmem,size=128M " \
              "-device virtio-mem-pci,id=vm0,memdev=vmem,block-size=2M," \
-             "requested-size=0,addr=9.0"
+             "requested-size=0,"
 
 static VirtioMem vmem_new(void)
 {
-    VirtioMem m = { .s = scene_new(VMEM, DIMM_PHYS, 512 * MiB) };
+    VirtioMem m = { .s = scene_new(VMEM "addr=9.0", DIMM_PHYS, 512 * MiB) };
 
     vmem_start(&m);
     g_assert_cmphex(m.base, >=, DIMM_PHYS);
@@ -384,6 +384,33 @@ static void test_virtio_mem_refused(void)
     vmem_free(&m);
 }
 
+/*
+ * The devices leave, and with them the memory that they could have had.  As
+ * function 1 without function 0, one leaves without asking the guest.
+ */
+static void test_virtio_mem_leaves(void)
+{
+    Scene *s = scene_new("-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support"
+                         "=off -device pcie-root-port,id=rp,addr=3.0,chassis=1 "
+                         "-object memory-backend-ram,id=other,size=128M "
+                         "-device virtio-mem-pci,id=vm1,memdev=other,"
+                         "block-size=2M,bus=rp,addr=0.2 "
+                         VMEM "bus=rp,addr=0.1", DIMM_PHYS, 512 * MiB);
+
+    for (unsigned i = 0; i < 2; i++) {
+        g_autofree char *id = g_strdup_printf("vm%u", i);
+
+        qtest_qmp_assert_success(s->v->qts, "{ 'execute': 'device_del',"
+                                 " 'arguments': { 'id': %s } }", id);
+        qtest_qmp_eventwait(s->v->qts, "DEVICE_DELETED");
+        g_assert_cmpuint(assert_follows(s), ==, 0);
+    }
+    /* Where it was, other memory comes */
+    plug_dimm(s->v->qts, "after");
+    g_assert_cmpuint(assert_follows(s), ==, 1);
+    scene_free(s);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -393,6 +420,8 @@ int main(int argc, char **argv)
     qtest_add_func("/pviommu/memory/dimm", test_dimm);
     qtest_add_func("/pviommu/memory/dimm-refused", test_dimm_refused);
     qtest_add_func("/pviommu/memory/virtio-mem", test_virtio_mem);
+    qtest_add_func("/pviommu/memory/virtio-mem-leaves",
+                   test_virtio_mem_leaves);
     qtest_add_func("/pviommu/memory/virtio-mem-refused",
                    test_virtio_mem_refused);
     return g_test_run();

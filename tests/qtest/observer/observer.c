@@ -12,6 +12,7 @@
 #include "hw/vfio/vfio-common.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
+#include "qemu/memalign.h"
 #include "qemu/qemu-plugin.h"
 #include "observer.h"
 #include "record.h"
@@ -37,6 +38,9 @@ typedef struct ObserverContainer {
 struct Observer {
     PCIDevice parent_obj;
     MemoryRegion bar;
+    MemoryRegion peer;
+    void *peer_pages;
+    bool has_peer;
     char *watch;
     Record record;
 
@@ -399,6 +403,13 @@ static void observer_realize(PCIDevice *pdev, Error **errp)
     memory_region_init_io(&o->bar, OBJECT(o), &bar_ops, o, TYPE_OBSERVER,
                           OBSERVER_BAR_SIZE);
     pci_register_bar(pdev, 0, PCI_BASE_ADDRESS_SPACE_MEMORY, &o->bar);
+    if (o->has_peer) {
+        o->peer_pages = qemu_memalign(qemu_real_host_page_size(),
+                                      OBSERVER_PEER_SIZE);
+        memory_region_init_ram_device_ptr(&o->peer, OBJECT(o), "peer",
+                                          OBSERVER_PEER_SIZE, o->peer_pages);
+        pci_register_bar(pdev, 2, PCI_BASE_ADDRESS_SPACE_MEMORY, &o->peer);
+    }
     if (msi_init(pdev, 0, 1, true, false, errp)) {
         return;
     }
@@ -456,6 +467,8 @@ static void get_mappings(Object *obj, Visitor *v, const char *name,
 
 static const Property properties[] = {
     DEFINE_PROP_STRING("watch", Observer, watch),
+    DEFINE_PROP_UINT32("quota", Observer, quota, 0),
+    DEFINE_PROP_BOOL("peer", Observer, has_peer, false),
 };
 
 static void observer_class_init(ObjectClass *oc, void *data)

@@ -9,6 +9,8 @@
  *   vhost-ats  the same, of device IOTLB unmaps, as vhost with ats=on
  *   container  a VFIO container whose host is a list; QEMU's own VFIO
  *              listener feeds it
+ * Property "quota" is the register QUOTA at the start; with "peer=on", BAR 2
+ * is memory of a device, as that of a passed-through one.
  * Read by qom-get, one line of text for each entry:
  *   events     what was received, in order, since the last CLEAR
  *   mappings   what the host holds: "FIRST LAST BLOCK+OFFSET r|rw"
@@ -36,6 +38,7 @@ enum {
     OBSERVER_BUFFER = 0x1000,    /* the data */
     OBSERVER_BUFFER_SIZE = 0x10000,
     OBSERVER_BAR_SIZE = 0x20000,
+    OBSERVER_PEER_SIZE = 0x10000,
 };
 
 /* Commands */
