@@ -104,6 +104,22 @@ static void test_across_the_middle(const void *how)
     scene_end(&s);
 }
 
+/* A switch takes away what is in either half */
+static void test_switch_both_halves(const void *how)
+{
+    Scene s = scene_new(how, "");
+
+    map_ok(&s, HIGH, PAGE, PHYS, READ | WRITE);
+    map_ok(&s, -PAGE, PAGE, PHYS, READ | WRITE);
+    assert_text(&s, "100000000 100000fff pc.ram+1000000 rw\n"
+                "fffffffffffff000 ffffffffffffffff pc.ram+1000000 rw\n");
+    assert_status(viommu_attach(s.v, 2, s.w->endpoint), OK);
+    assert_holds_nothing(s.w);
+    assert_status(viommu_attach(s.v, 1, s.w->endpoint), OK);
+    assert_holds_nothing(s.w);
+    scene_end(&s);
+}
+
 static void plug_dimm(QTestState *qts)
 {
     qtest_qmp_assert_success(qts, "{ 'execute': 'object-add', 'arguments': {"
@@ -158,6 +174,26 @@ static void test_undo_refused(void)
     assert_holds_nothing(s.w);
     map_ok(&s, HIGH, PAGE, PHYS, READ);
     assert_text(&s, "100000000 100000fff pc.ram+1000000 r\n");
+    scene_end(&s);
+}
+
+/* Whichever of its pieces is refused, the host holds none of the MAP */
+static void test_nth_refused(void)
+{
+    Scene s = scene_new("container", "");
+    uint8_t status = VIRTIO_IOMMU_S_NOMEM;
+    unsigned n = 0;
+
+    while (status != VIRTIO_IOMMU_S_OK) {
+        watch_fail(s.w, OBSERVER_FAIL_MAP, ++n, 1, ENOMEM);
+        status = viommu_map(s.v, 1, HIGH, HIGH + 0xfffff, 0, READ | WRITE);
+        watch_set(s.w, OBSERVER_FAIL_MAP, 0);
+        if (status != VIRTIO_IOMMU_S_OK) {
+            assert_status(status, NOMEM);
+            assert_holds_nothing(s.w);
+        }
+    }
+    g_assert_cmpuint(n, >, 3);
     scene_end(&s);
 }
 
@@ -223,8 +259,15 @@ int main(int argc, char **argv)
     ADD("pieces/out-of-step", test_out_of_step);
     qtest_add_data_func("pviommu/pieces/across-the-middle", "container",
                         test_across_the_middle);
+    qtest_add_data_func("pviommu/pieces/across-the-middle-notifier",
+                        "listener", test_across_the_middle);
+    qtest_add_data_func("pviommu/pieces/switch-both-halves", "container",
+                        test_switch_both_halves);
+    qtest_add_data_func("pviommu/pieces/switch-both-halves-notifier",
+                        "listener", test_switch_both_halves);
     ADD("pieces/parts-that-come", test_parts_that_come);
     ADD("pieces/undo-refused", test_undo_refused);
+    ADD("pieces/nth-refused", test_nth_refused);
     ADD("pieces/peer", test_peer);
     qtest_add_data_func("pviommu/pieces/permissions", "container",
                         test_permissions);
