@@ -469,7 +469,9 @@ static void add_switches(const char *how)
             Case *c;
 
             /* A hundred thousand take their time: once */
-            if (counts[j] > 1000 && (i || strcmp(how, "container"))) {
+            if (counts[j] > 1000 &&
+                (i || strcmp(how, "container") ||
+                 !g_strcmp0(g_getenv("PVIOMMU_QTEST_KIND"), "sanitized"))) {
                 continue;
             }
             c = g_new(Case, 1);
