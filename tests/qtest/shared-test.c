@@ -185,6 +185,16 @@ static void test_unmap_undo_refused(void)
     scene_free(s);
 }
 
+/* What VFIO's listener is refused from now on is its own affair again */
+static void assert_guards_down(Scene *s)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        g_autofree char *guard = watch_get(s->watch[i], "guard");
+
+        g_assert_cmpstr(guard, ==, "down");
+    }
+}
+
 static void test_bypass_refused(void)
 {
     Scene *s = scene_new();
@@ -199,11 +209,33 @@ static void test_bypass_refused(void)
                                           VIRTIO_IOMMU_ATTACH_F_BYPASS),
                       NOMEM);
         assert_both_hold(s, &s->m);
+        assert_guards_down(s);
     }
     assert_status(viommu_attach_flags(s->v, 2, ALIAS,
                                       VIRTIO_IOMMU_ATTACH_F_BYPASS), OK);
     assert_holds_ram(s->watch[0]);
     assert_holds_ram(s->watch[1]);
+    assert_guards_down(s);
+    scene_free(s);
+}
+
+/* Either refuses the n-th mapping of the new domain: both stay in the old */
+static void test_attach_refused(void)
+{
+    Scene *s = scene_new();
+    Model next = model_new();
+
+    /* A number that is only a name keeps the domain alive */
+    assert_status(viommu_attach(s->v, 2, 0x208), OK);
+    model_map_pages(&next, s->v, 2, NEXT, COUNT);
+    for (unsigned i = 0; i < 2 * COUNT; i++) {
+        watch_fail(s->watch[i % 2], OBSERVER_FAIL_MAP, 1 + i / 2, 1, ENOMEM);
+        assert_status(viommu_attach(s->v, 2, ALIAS), NOMEM);
+        assert_both_hold(s, &s->m);
+    }
+    assert_status(viommu_attach(s->v, 2, ALIAS), OK);
+    assert_both_hold(s, &next);
+    model_free(&next);
     scene_free(s);
 }
 
@@ -271,6 +303,7 @@ int main(int argc, char **argv)
     ADD("shared/unmap-refused", test_unmap_refused);
     ADD("shared/unmap-undo-refused", test_unmap_undo_refused);
     ADD("shared/bypass-refused", test_bypass_refused);
+    ADD("shared/attach-refused", test_attach_refused);
     ADD("shared/switch-refused", test_switch_refused);
     ADD("shared/join", test_join);
     ADD("shared/join-listener", test_join_listener);

@@ -465,6 +465,16 @@ static void get_mappings(Object *obj, Visitor *v, const char *name,
     visit_type_str(v, name, &text, errp);
 }
 
+static void get_guard(Object *obj, Visitor *v, const char *name,
+                      void *opaque, Error **errp)
+{
+    const ObserverContainer *c = OBSERVER(obj)->container;
+    g_autofree char *text = g_strdup(c && !c->parent_obj.initialized
+                                     ? "up" : "down");
+
+    visit_type_str(v, name, &text, errp);
+}
+
 static const Property properties[] = {
     DEFINE_PROP_STRING("watch", Observer, watch),
     DEFINE_PROP_UINT32("quota", Observer, quota, 0),
@@ -482,6 +492,8 @@ static void observer_class_init(ObjectClass *oc, void *data)
     pc->class_id = PCI_CLASS_OTHERS;
     device_class_set_props(DEVICE_CLASS(oc), properties);
     object_class_property_add(oc, "events", "str", get_events, NULL, NULL,
+                              NULL);
+    object_class_property_add(oc, "guard", "str", get_guard, NULL, NULL,
                               NULL);
     object_class_property_add(oc, "mappings", "str", get_mappings, NULL, NULL,
                               NULL);

@@ -14,6 +14,7 @@
  * Read by qom-get, one line of text for each entry:
  *   events     what was received, in order, since the last CLEAR
  *   mappings   what the host holds: "FIRST LAST BLOCK+OFFSET r|rw"
+ *   guard      "up" while VFIO's listener would store a refusal, not end QEMU
  *
  * It also moves data: see the registers in BAR 0.  All are little endian.
  */
