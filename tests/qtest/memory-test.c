@@ -384,6 +384,29 @@ static void test_virtio_mem_refused(void)
     vmem_free(&m);
 }
 
+/* Two mappings of it: what the first one got goes when the second is refused */
+static void test_virtio_mem_refused_second(void)
+{
+    VirtioMem m = vmem_new();
+    Scene *s = m.s;
+    uint64_t second = HIGH + 1024 * MiB;
+
+    assert_status(viommu_map(s->v, 1, second, second + (s->size - 1),
+                             s->phys, READ), OK);
+    vmem_want(&m, 64 * MiB);
+    for (unsigned n = 1; n <= 8; n++) {
+        watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1, ENOMEM);
+        g_assert_cmpuint(vmem_request(&m, VIRTIO_MEM_REQ_PLUG, 0, 4), ==,
+                         VIRTIO_MEM_RESP_BUSY);
+        assert_holds_nothing(s->w);
+    }
+    g_assert_cmpuint(vmem_request(&m, VIRTIO_MEM_REQ_PLUG, 0, 4), ==,
+                     VIRTIO_MEM_RESP_ACK);
+    assert_status(viommu_unmap(s->v, 1, second, second + (s->size - 1)), OK);
+    g_assert_cmpuint(assert_follows(s), ==, 4);
+    vmem_free(&m);
+}
+
 /*
  * The devices leave, and with them the memory that they could have had.  As
  * function 1 without function 0, one leaves without asking the guest.
@@ -420,6 +443,8 @@ int main(int argc, char **argv)
     qtest_add_func("/pviommu/memory/dimm", test_dimm);
     qtest_add_func("/pviommu/memory/dimm-refused", test_dimm_refused);
     qtest_add_func("/pviommu/memory/virtio-mem", test_virtio_mem);
+    qtest_add_func("/pviommu/memory/virtio-mem-refused-second",
+                   test_virtio_mem_refused_second);
     qtest_add_func("/pviommu/memory/virtio-mem-leaves",
                    test_virtio_mem_leaves);
     qtest_add_func("/pviommu/memory/virtio-mem-refused",
