@@ -104,6 +104,20 @@ static void test_across_the_middle(const void *how)
     scene_end(&s);
 }
 
+/* An event of a notifier is an aligned power of two */
+static void test_powers_of_two(void)
+{
+    Scene s = scene_new("listener", "");
+
+    map_ok(&s, HIGH + PAGE, 4 * PAGE, PHYS + PAGE, READ);
+    assert_text(&s, "100001000 100001fff pc.ram+1001000 r\n"
+                "100002000 100003fff pc.ram+1002000 r\n"
+                "100004000 100004fff pc.ram+1004000 r\n");
+    assert_status(viommu_unmap(s.v, 1, HIGH, HIGH + 8 * PAGE), OK);
+    assert_holds_nothing(s.w);
+    scene_end(&s);
+}
+
 /* A switch takes away what is in either half */
 static void test_switch_both_halves(const void *how)
 {
@@ -265,6 +279,7 @@ int main(int argc, char **argv)
                         test_switch_both_halves);
     qtest_add_data_func("pviommu/pieces/switch-both-halves-notifier",
                         "listener", test_switch_both_halves);
+    ADD("pieces/powers-of-two", test_powers_of_two);
     ADD("pieces/parts-that-come", test_parts_that_come);
     ADD("pieces/undo-refused", test_undo_refused);
     ADD("pieces/nth-refused", test_nth_refused);
