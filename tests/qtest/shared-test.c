@@ -280,6 +280,31 @@ static void test_join(void)
     scene_free(s);
 }
 
+/* Blocked, a domain gives nothing to a device that joins it */
+static void test_join_blocked(void)
+{
+    Scene *s = scene_new();
+    Watch late = { .v = s->v, .id = "late" };
+    QDict *answer;
+
+    for (unsigned i = 0; i < 2; i++) {
+        watch_fail(s->watch[i], OBSERVER_FAIL_MAP, 1, 1, ENOMEM);
+        watch_fail(s->watch[!i], OBSERVER_FAIL_UNMAP, 1, 1, EIO);
+        if (map_next(s) == VIRTIO_IOMMU_S_DEVERR) {
+            break;
+        }
+        watch_set(s->watch[!i], OBSERVER_FAIL_UNMAP, 0);
+    }
+    assert_state(s->v, ALIAS, "blocked");
+    answer = join(s, "container", 0);
+    g_assert_true(qdict_haskey(answer, "return"));
+    qobject_unref(answer);
+    assert_holds_nothing(&late);
+    assert_lost(s);
+    assert_holds(&late, &s->m);
+    scene_free(s);
+}
+
 static void test_join_listener(void)
 {
     Scene *s = scene_new();
@@ -306,6 +331,7 @@ int main(int argc, char **argv)
     ADD("shared/attach-refused", test_attach_refused);
     ADD("shared/switch-refused", test_switch_refused);
     ADD("shared/join", test_join);
+    ADD("shared/join-blocked", test_join_blocked);
     ADD("shared/join-listener", test_join_listener);
     return g_test_run();
 }
