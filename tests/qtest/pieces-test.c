@@ -245,6 +245,23 @@ static void test_permissions(const void *how)
     scene_end(&s);
 }
 
+/* Who keeps what a read found must not write by it later */
+static void test_permissions_kept(void)
+{
+    Scene s = scene_new("none", "");
+    static const uint32_t flags[] = { READ, READ | WRITE };
+
+    for (unsigned i = 0; i < 2; i++) {
+        map_ok(&s, HIGH + i * PAGE, PAGE, PHYS, flags[i]);
+        qpci_io_writeq(s.w->pdev, s.w->bar, OBSERVER_ADDRESS,
+                       HIGH + i * PAGE);
+        watch_set(s.w, OBSERVER_COMMAND, OBSERVER_LOOKUP);
+        g_assert_cmphex(qpci_io_readl(s.w->pdev, s.w->bar, OBSERVER_RESULT),
+                        ==, flags[i]);
+    }
+    scene_end(&s);
+}
+
 static void test_host_path(const void *how)
 {
     Scene s = scene_new(how, "");
@@ -288,6 +305,7 @@ int main(int argc, char **argv)
                         test_permissions);
     qtest_add_data_func("pviommu/pieces/permissions-notifier", "listener",
                         test_permissions);
+    ADD("pieces/permissions-kept", test_permissions_kept);
     qtest_add_data_func("pviommu/pieces/path-container", "container",
                         test_host_path);
     qtest_add_data_func("pviommu/pieces/path-notifier", "listener",

@@ -303,6 +303,23 @@ static uint32_t transfer(Observer *o, uint32_t command)
     return result;
 }
 
+/* Ask the IOMMU region for a read, and keep what it says of both */
+static uint32_t lookup(Observer *o)
+{
+    AddressSpace *as = pci_device_iommu_address_space(PCI_DEVICE(o));
+    MemoryRegionSection section = memory_region_find(as->root, o->address, 1);
+    uint32_t perm = IOMMU_NONE;
+
+    if (section.mr && memory_region_is_iommu(section.mr)) {
+        IOMMUMemoryRegion *mr = IOMMU_MEMORY_REGION(section.mr);
+
+        perm = IOMMU_MEMORY_REGION_GET_CLASS(mr)->translate(
+            mr, section.offset_within_region, IOMMU_RO, 0).perm;
+    }
+    memory_region_unref(section.mr);
+    return perm;
+}
+
 static void run(Observer *o, uint32_t command)
 {
     switch (command) {
@@ -313,6 +330,9 @@ static void run(Observer *o, uint32_t command)
         break;
     case OBSERVER_MSI:
         msi_notify(PCI_DEVICE(o), 0);
+        break;
+    case OBSERVER_LOOKUP:
+        o->result = lookup(o);
         break;
     case OBSERVER_CLEAR:
         g_string_truncate(o->record.events, 0);

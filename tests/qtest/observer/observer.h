@@ -49,6 +49,7 @@ enum {
     OBSERVER_FILL = 3,           /* VALUE to memory, any LENGTH */
     OBSERVER_MSI = 4,            /* interrupt 0 */
     OBSERVER_CLEAR = 5,          /* forget the events */
+    OBSERVER_LOOKUP = 6,         /* RESULT: what a read may keep, 1 r, 2 w */
 };
 
 #endif /* TESTS_QTEST_OBSERVER_H */
