@@ -24,6 +24,7 @@ SHAPES = ((1 * MIB, PAGE, 4 * MIB, RW),
           (5 * MIB + 9 * PAGE, 2 * PAGE, 9 * MIB + 2 * PAGE, WO),
           (0, PAGE, 10 * MIB, RW),                      # the first page
           (6 * MIB, MIB, 0x80000, RW),      # RAM, a hole (VGA), ROM
+          (8 * MIB, 8 * PAGE, 0xdc000, WO),             # ROM, not to write
           (1 << 33, 64 * KIB, 11 * MIB, RW))
 ELSEWHERE = 10 * MIB
 RAM_PAGES = 30 * MIB // PAGE

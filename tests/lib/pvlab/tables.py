@@ -119,10 +119,13 @@ class GuestMemory:
     def pages(self, first, last, shift=0, allowed=READ | WRITE) -> dict:
         """What a host holds that maps these guest pages, each at its own
         number less SHIFT, with no more rights than ALLOWED.  VFIO maps all
-        that it maps to be read."""
+        that it maps to be read; where the guest may do nothing of what was
+        asked for, nothing is mapped."""
         found = {}
         for (start, count, rights, _, _), frames in zip(self._sections,
                                                         self._frames):
+            if not rights & allowed:
+                continue        # to write ROM, or without any permission
             rights = READ | rights & allowed
             for page in range(max(first, start),
                               min(last + 1, start + count)):
