@@ -14,6 +14,8 @@
 #define PAGE 4096ULL
 #define ALIAS 0x200
 #define COUNT 4
+#define ACPI_PCI_EJECT 0xcc8
+#define ACPI_PCI_BUS 0xcd0
 #define NEXT (HIGH + 64 * PAGE)
 
 typedef struct Scene {
@@ -263,6 +265,27 @@ static QDict *join(Scene *s, const char *watch, unsigned quota)
                      " 'quota': %u } }", watch, quota);
 }
 
+/* The one in whose name all ask leaves: the other stays what it was */
+static void test_leave(void)
+{
+    Scene *s = scene_new();
+
+    qtest_qmp_assert_success(s->v->qts, "{ 'execute': 'device_del',"
+                             " 'arguments': { 'id': 'x' } }");
+    for (unsigned bus = 0; bus < 4; bus++) {
+        qtest_outl(s->v->qts, ACPI_PCI_BUS, bus);
+        qtest_outl(s->v->qts, ACPI_PCI_EJECT, 1 << 1);
+    }
+    qtest_qmp_eventwait(s->v->qts, "DEVICE_DELETED");
+    assert_state(s->v, ALIAS, "translated");
+    assert_holds(s->watch[1], &s->m);
+    model_unmap(&s->m, s->v, 1, HIGH, COUNT * PAGE);
+    assert_holds_nothing(s->watch[1]);
+    assert_status(viommu_detach(s->v, 1, ALIAS), OK);
+    assert_holds_ram(s->watch[1]);
+    scene_free(s);
+}
+
 /* A device plugged into a domain that has mappings gets them, or stays out */
 static void test_join(void)
 {
@@ -330,6 +353,7 @@ int main(int argc, char **argv)
     ADD("shared/bypass-refused", test_bypass_refused);
     ADD("shared/attach-refused", test_attach_refused);
     ADD("shared/switch-refused", test_switch_refused);
+    ADD("shared/leave", test_leave);
     ADD("shared/join", test_join);
     ADD("shared/join-blocked", test_join_blocked);
     ADD("shared/join-listener", test_join_listener);
