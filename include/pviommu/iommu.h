@@ -365,6 +365,21 @@ uint32_t pviommu_domain_id(const PviommuDomain *domain);
 bool pviommu_domain_bypass(const PviommuDomain *domain);
 
 /**
+ * pviommu_domain_set_opaque - keep something of the caller's with a domain
+ * @domain: the domain
+ * @opaque: a pointer, given back by whatever frees the domain
+ */
+void pviommu_domain_set_opaque(PviommuDomain *domain, void *opaque);
+
+/**
+ * pviommu_domain_opaque - what the caller keeps with a domain
+ * @domain: the domain
+ *
+ * Return: the pointer set last, NULL if none was.
+ */
+void *pviommu_domain_opaque(const PviommuDomain *domain);
+
+/**
  * pviommu_domain_mappings - the mappings of a domain
  * @domain: the domain
  *
@@ -404,17 +419,22 @@ bool pviommu_change_next_removed(const PviommuChange *change,
  * @change: the change; afterwards of kind NONE
  *
  * Frees the domain that lost its last endpoint, and removed mappings.
+ *
+ * Return: the opaque pointer of the domain that was freed, now the caller's;
+ * NULL when none was freed.
  */
-void pviommu_change_commit(PviommuIommu *iommu, PviommuChange *change);
+void *pviommu_change_commit(PviommuIommu *iommu, PviommuChange *change);
 
 /**
  * pviommu_change_undo - go back to the state before a change
  * @iommu: the IOMMU
  * @change: the change; afterwards of kind NONE
  *
- * Needs no memory.
+ * Needs no memory.  Frees the domain that the change made.
+ *
+ * Return: as pviommu_change_commit().
  */
-void pviommu_change_undo(PviommuIommu *iommu, PviommuChange *change);
+void *pviommu_change_undo(PviommuIommu *iommu, PviommuChange *change);
 
 /**
  * struct PviommuTranslation - what became of an access

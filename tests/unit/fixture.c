@@ -211,11 +211,9 @@ uint8_t submit(Fixture *fixture, const void *readable, size_t readable_size,
 
 void finish(Fixture *fixture, bool commit)
 {
-    if (commit) {
-        pviommu_change_commit(fixture->iommu, &fixture->change);
-    } else {
-        pviommu_change_undo(fixture->iommu, &fixture->change);
-    }
+    fixture->freed = commit
+        ? pviommu_change_commit(fixture->iommu, &fixture->change)
+        : pviommu_change_undo(fixture->iommu, &fixture->change);
     g_assert_cmpint(fixture->change.kind, ==, PVIOMMU_CHANGE_NONE);
 }
 

@@ -30,6 +30,7 @@ enum {
  * @request: the last request
  * @answer: its answer
  * @change: its change
+ * @freed: what finish() was given of a domain that it freed
  */
 typedef struct Fixture {
     PviommuIommu *iommu;
@@ -43,6 +44,7 @@ typedef struct Fixture {
     PviommuRequest request;
     PviommuAnswer answer;
     PviommuChange change;
+    void *freed;
 } Fixture;
 
 /* Granule 4 KiB, no limits but 64 domains and 1024 mappings, bypass on */

@@ -242,6 +242,31 @@ static void test_ended_twice(void)
     g_assert_true(is_mapped(fixture, 1, 0, 0xfff));
 }
 
+/* What a domain carries for the caller comes back when it is freed */
+static void test_opaque(void)
+{
+    g_autoptr(Fixture) fixture = new_attached();
+    int one, two;
+
+    pviommu_domain_set_opaque(fixture_domain(fixture, 1), &one);
+    ASSERT_OK(fixture, attach(fixture, 2, 8, 0));
+    g_assert_null(pviommu_domain_opaque(fixture_domain(fixture, 2)));
+    pviommu_domain_set_opaque(fixture_domain(fixture, 2), &two);
+    finish(fixture, false);
+    g_assert_true(fixture->freed == &two);
+    g_assert_true(pviommu_domain_opaque(fixture_domain(fixture, 1)) == &one);
+
+    ASSERT_OK(fixture, attach(fixture, 1, 9, 0));
+    finish(fixture, true);
+    g_assert_null(fixture->freed);
+    ASSERT_OK(fixture, detach(fixture, 1, 8));
+    finish(fixture, true);
+    g_assert_null(fixture->freed);
+    ASSERT_OK(fixture, detach(fixture, 1, 9));
+    finish(fixture, true);
+    g_assert_true(fixture->freed == &one);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -262,5 +287,6 @@ int main(int argc, char **argv)
     g_test_add_func("/pviommu/change/fenced-meanwhile",
                     test_fenced_meanwhile);
     g_test_add_func("/pviommu/change/ended-twice", test_ended_twice);
+    g_test_add_func("/pviommu/change/opaque", test_opaque);
     return g_test_run();
 }

@@ -156,28 +156,37 @@ static bool end(PviommuIommu *iommu, const PviommuChange *change)
     return true;
 }
 
-static void free_if_left(PviommuDomain *domain)
+/* Returns the opaque pointer of a domain that nobody is attached to */
+static void *free_if_left(PviommuDomain *domain)
 {
+    void *opaque = NULL;
+
     if (domain && domain->attached == 0) {
+        opaque = domain->opaque;
         pviommu_domain_free(domain);
     }
+    return opaque;
 }
 
-void pviommu_change_commit(PviommuIommu *iommu, PviommuChange *change)
+void *pviommu_change_commit(PviommuIommu *iommu, PviommuChange *change)
 {
+    void *opaque = NULL;
+
     if (end(iommu, change)) {
         if (change->endpoint) {
-            free_if_left(change->left);
+            opaque = free_if_left(change->left);
         } else if (change->kind == PVIOMMU_CHANGE_UNMAP) {
             pviommu_mappings_drop_hidden(&change->domain->mappings);
         }
     }
     *change = (PviommuChange) { 0 };
+    return opaque;
 }
 
-static void undo_attach(PviommuChange *change)
+static void *undo_attach(PviommuChange *change)
 {
     PviommuEndpoint *endpoint = change->endpoint;
+    void *opaque = NULL;
 
     if (change->left != change->entered) {
         if (change->entered) {
@@ -186,17 +195,20 @@ static void undo_attach(PviommuChange *change)
         if (change->left) {
             enter(endpoint, change->left);
         }
-        free_if_left(change->entered);
+        opaque = free_if_left(change->entered);
     }
     /* the host may have fenced it meanwhile: that stands */
     endpoint->group->fenced |= change->was_fenced;
+    return opaque;
 }
 
-void pviommu_change_undo(PviommuIommu *iommu, PviommuChange *change)
+void *pviommu_change_undo(PviommuIommu *iommu, PviommuChange *change)
 {
+    void *opaque = NULL;
+
     if (end(iommu, change)) {
         if (change->endpoint) {
-            undo_attach(change);
+            opaque = undo_attach(change);
         } else if (change->kind == PVIOMMU_CHANGE_MAP) {
             pviommu_mappings_remove(&change->domain->mappings,
                                     change->mapping.first);
@@ -207,4 +219,5 @@ void pviommu_change_undo(PviommuIommu *iommu, PviommuChange *change)
         }
     }
     *change = (PviommuChange) { 0 };
+    return opaque;
 }

@@ -39,6 +39,16 @@ bool pviommu_domain_bypass(const PviommuDomain *domain)
     return domain->bypass;
 }
 
+void pviommu_domain_set_opaque(PviommuDomain *domain, void *opaque)
+{
+    domain->opaque = opaque;
+}
+
+void *pviommu_domain_opaque(const PviommuDomain *domain)
+{
+    return domain->opaque;
+}
+
 const PviommuMappings *pviommu_domain_mappings(const PviommuDomain *domain)
 {
     return &domain->mappings;

@@ -48,6 +48,7 @@ struct PviommuIommu {
  * @iommu: immutable
  * @mappings: its mappings; empty in a bypass domain
  * @groups: first of the groups with an endpoint in it
+ * @opaque: the caller's
  * @attached: endpoints attached to it
  * @id: immutable
  * @bypass: immutable
@@ -56,6 +57,7 @@ struct PviommuDomain {
     PviommuIommu *iommu;
     PviommuMappings mappings;
     PviommuGroup *groups;
+    void *opaque;
     size_t attached;
     uint32_t id;
     bool bypass;
