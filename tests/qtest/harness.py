@@ -138,6 +138,8 @@ def write_wrapper(kind, target, binary, plugin, arguments=''):
              '# The stock emulator with the library and the qtest module',
              f'export QEMU_MODULE_DIR={OUT}/modules-{target}']
     run = f'{shlex.quote(str(binary))} -plugin {shlex.quote(str(plugin))}'
+    # What a test wants loaded first, but for the sanitizers
+    wanted = '${PVIOMMU_QTEST_PRELOAD:-}'
     if kind == 'sanitized':
         asan = (f'detect_leaks=1:fast_unwind_on_malloc=0:log_path='
                 f'{SANITIZER_LOG}:abort_on_error=0:exitcode=99')
@@ -145,10 +147,11 @@ def write_wrapper(kind, target, binary, plugin, arguments=''):
         lines += [f"export ASAN_OPTIONS='{asan}'",
                   f"export UBSAN_OPTIONS='{ubsan}'",
                   "export LSAN_OPTIONS='exitcode=0:report_objects=0'",
-                  f"exec env LD_PRELOAD='{preload()}' {run} {arguments}"
-                  ' $PVIOMMU_QTEST_ARGS "$@"']
+                  f'exec env LD_PRELOAD="{preload()} {wanted}" {run} '
+                  f'{arguments} $PVIOMMU_QTEST_ARGS "$@"']
     else:
-        lines += [f'exec {run} {arguments} $PVIOMMU_QTEST_ARGS "$@"']
+        lines += [f'exec env LD_PRELOAD="{wanted}" {run} {arguments}'
+                  ' $PVIOMMU_QTEST_ARGS "$@"']
     path.write_text('\n'.join(lines) + '\n')
     path.chmod(0o755)
     return path

@@ -485,7 +485,7 @@ static void add_switches(const char *how)
 
 int main(int argc, char **argv)
 {
-    static const char *const hows[] = { "listener", "container" };
+    static const char *const hows[] = { "listener", "container", "iommufd" };
 
     g_test_init(&argc, &argv, NULL);
     for (unsigned i = 0; i < ARRAY_SIZE(hows); i++) {

@@ -12,16 +12,33 @@
 #define PHYS_FIRST 0x1000000ULL
 #define PHYS_PAGES 8192
 
-char *watch_arg(const char *how, unsigned count)
+char *watch_library(void)
 {
     const char *library = g_getenv("PVIOMMU_OBSERVER");
-    GString *arg = g_string_new(NULL);
+    g_autofree char *folder = NULL, *preload = NULL;
 
     g_assert_nonnull(library);
-    g_string_printf(arg, "-plugin %s ", library);
+    folder = g_path_get_dirname(library);
+    preload = g_build_filename(folder, "pviommu-preload.so", NULL);
+    /* The wrapper around the emulator puts it into LD_PRELOAD */
+    g_setenv("PVIOMMU_QTEST_PRELOAD", preload, TRUE);
+    return g_strdup_printf("-plugin %s", library);
+}
+
+const char *watch_how(const char *how)
+{
+    return g_str_equal(how, "iommufd") ? "iommufd,iommufd=host" : how;
+}
+
+char *watch_arg(const char *how, unsigned count)
+{
+    g_autofree char *library = watch_library();
+    GString *arg = g_string_new(library);
+
+    g_string_append(arg, " -object iommufd,id=host ");
     for (unsigned i = 0; i < count; i++) {
         g_string_append_printf(arg, "-device pviommu-observer,watch=%s,"
-                               "id=o%u,addr=%x.0 ", how, i, 4 + i);
+                               "id=o%u,addr=%x.0 ", watch_how(how), i, 4 + i);
     }
     return g_string_free(arg, FALSE);
 }
@@ -301,10 +318,14 @@ static void follow(Sides *s, const char *event)
 
     if (g_strv_length(word) < 3 || strstr(event, "= -")) {
         return;
+    } else if (!strcmp(word[0], "attach") || !strcmp(word[0], "detach")) {
+        sides_remove(s, 0, UINT64_MAX);     /* lines of what is held follow */
+        return;
     }
     first = g_ascii_strtoull(word[1], NULL, 16);
     last = g_ascii_strtoull(word[2], NULL, 16);
-    if (!strcmp(word[0], "map") || !strcmp(word[0], "ram-add")) {
+    if (!strcmp(word[0], "map") || !strcmp(word[0], "ram-add") ||
+        !strcmp(word[0], "held")) {
         sides_add(s, first);
     } else if (!strcmp(word[0], "unmap") ||
                g_str_has_suffix(word[0], "-del")) {

@@ -34,6 +34,21 @@ typedef struct Watch {
 } Watch;
 
 /**
+ * watch_library - an option that loads the observer's library
+ *
+ * Return: part of a command line, owned by the caller.
+ */
+char *watch_library(void);
+
+/**
+ * watch_how - what follows "watch=" in the options of an observer
+ * @how: property watch; with "iommufd", the object "host" is used
+ *
+ * Return: part of an option.
+ */
+const char *watch_how(const char *how);
+
+/**
  * watch_arg - options that load the observer's library and make observers
  * @how: property watch
  * @count: how many: "o0" at 00:04.0, "o1" at 00:05.0, and so on

@@ -9,12 +9,28 @@
  *   vhost-ats  the same, of device IOTLB unmaps, as vhost with ats=on
  *   container  a VFIO container whose host is a list; QEMU's own VFIO
  *              listener feeds it
+ *   iommufd    as vfio-pci with an iommufd object, by QEMU's own VFIO code,
+ *              on a host that is a model of the kernel's; its library must
+ *              be in LD_PRELOAD (preload.h)
  * Property "quota" is the register QUOTA at the start; with "peer=on", BAR 2
  * is memory of a device, as that of a passed-through one.
+ * Properties for watch=iommufd:
+ *   iommufd    the object
+ *   iommu      number of the host's IOMMU that the device is behind
+ *   group      number of its IOMMU group; 0 for one of its own
+ *   bits       width of its IOMMU
+ *   mdev       it is a mediated device
  * Read by qom-get, one line of text for each entry:
  *   events     what was received, in order, since the last CLEAR
- *   mappings   what the host holds: "FIRST LAST BLOCK+OFFSET r|rw"
+ *   mappings   what the device reaches: "FIRST LAST BLOCK+OFFSET r|w|rw"
  *   guard      "up" while VFIO's listener would store a refusal, not end QEMU
+ * Of the model of the kernel, whichever observer is asked:
+ *   calls      "CALL ERRNO TIMES" since QEMU started; errno 0 went well
+ *   host       "pinned BYTES", "leaked OBJECTS" (which were there when
+ *              /dev/iommu was closed), and a line for each that is there
+ *   fail       written, also with -device: "CALL:ERRNO" has all such calls
+ *              refused, "CALL:0" none
+ *   memlock    most bytes that may be pinned
  *
  * It also moves data: see the registers in BAR 0.  All are little endian.
  */
@@ -24,6 +40,24 @@
 #define OBSERVER_VENDOR 0x1b36
 #define OBSERVER_DEVICE 0x10f0
 
+/* Calls that a host can refuse; a container knows MAP and UNMAP alone */
+enum {
+    OBSERVER_CALL_ANY,
+    OBSERVER_CALL_MAP,
+    OBSERVER_CALL_UNMAP,
+    OBSERVER_CALL_ATTACH,
+    OBSERVER_CALL_DETACH,
+    OBSERVER_CALL_IOAS_ALLOC,
+    OBSERVER_CALL_HWPT_ALLOC,
+    OBSERVER_CALL_DESTROY,
+    OBSERVER_CALL_RANGES,
+    OBSERVER_CALL_OPEN,
+    OBSERVER_CALL_BIND,
+    OBSERVER_CALL_INFO,
+    OBSERVER_CALL_OTHER,
+    OBSERVER_CALL__MAX,
+};
+
 /* Registers in BAR 0 */
 enum {
     OBSERVER_ADDRESS = 0x00,     /* u64: IOVA of a transfer */
@@ -31,11 +65,14 @@ enum {
     OBSERVER_COMMAND = 0x10,     /* u32: starts one of the below */
     OBSERVER_RESULT = 0x14,      /* u32: MemTxResult of the last transfer */
     OBSERVER_VALUE = 0x18,       /* u32: the byte of a fill */
-    OBSERVER_FAIL_MAP = 0x20,    /* u32: refuse the n-th map, 0: none */
-    OBSERVER_FAIL_UNMAP = 0x24,  /* u32: the same for unmaps */
     OBSERVER_ERRNO = 0x28,       /* u32: what a refusal returns */
     OBSERVER_QUOTA = 0x2c,       /* u32: most mappings, then ENOSPC; 0: any */
     OBSERVER_FAIL_TIMES = 0x30,  /* u32: how many in a row are refused */
+    OBSERVER_FAIL = 0x40,        /* u32[]: refuse the n-th such call, 0: none */
+    OBSERVER_FAIL_ANY = OBSERVER_FAIL + 4 * OBSERVER_CALL_ANY,
+    OBSERVER_FAIL_MAP = OBSERVER_FAIL + 4 * OBSERVER_CALL_MAP,
+    OBSERVER_FAIL_UNMAP = OBSERVER_FAIL + 4 * OBSERVER_CALL_UNMAP,
+    OBSERVER_FAIL_ATTACH = OBSERVER_FAIL + 4 * OBSERVER_CALL_ATTACH,
     OBSERVER_BUFFER = 0x1000,    /* the data */
     OBSERVER_BUFFER_SIZE = 0x10000,
     OBSERVER_BAR_SIZE = 0x20000,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the observer's host holds, and what it was told
+ * What an observer's host holds, what it was told, and what it is to refuse
  */
 #include "qemu/osdep.h"
 
+#include "exec/memory.h"
 #include "record.h"
 
 static int compare(gconstpointer a, gconstpointer b, gpointer opaque)
@@ -21,99 +22,106 @@ static void held_free(gpointer opaque)
     g_free(held);
 }
 
-void record_init(Record *record)
+GSequence *held_new(void)
 {
-    record->held = g_sequence_new(held_free);
-    record->events = g_string_new(NULL);
+    return g_sequence_new(held_free);
 }
 
-void record_free(Record *record)
-{
-    g_sequence_free(record->held);
-    g_string_free(record->events, TRUE);
-}
-
-void record_event(Record *record, const char *format, ...)
-{
-    va_list ap;
-
-    va_start(ap, format);
-    g_string_append_vprintf(record->events, format, ap);
-    va_end(ap);
-    g_string_append_c(record->events, '\n');
-}
-
-/* The lowest mapping that ends at @first or behind it, or the end */
-static GSequenceIter *at_or_after(const Record *record, hwaddr first)
+GSequenceIter *held_at_or_after(GSequence *held, hwaddr first)
 {
     Held key = { .first = first };
-    GSequenceIter *iter = g_sequence_search(record->held, &key, compare,
-                                            NULL);
+    GSequenceIter *iter = g_sequence_search(held, &key, compare, NULL);
     GSequenceIter *before = g_sequence_iter_prev(iter);
 
-    if (before != iter) {
-        const Held *held = g_sequence_get(before);
-
-        if (held->last >= first) {
-            return before;
-        }
+    if (before != iter && held_at(before)->last >= first) {
+        return before;
     }
     return iter;
 }
 
-static const Held *held_at(GSequenceIter *iter)
+const Held *held_at(GSequenceIter *iter)
 {
     return g_sequence_iter_is_end(iter) ? NULL : g_sequence_get(iter);
 }
 
-int record_map(Record *record, hwaddr first, hwaddr last, char *what,
-               const char *perm)
+int held_map(GSequence *held, hwaddr first, hwaddr last, void *vaddr,
+             char *what, const char *perm)
 {
-    GSequenceIter *iter = at_or_after(record, first);
-    const Held *held = held_at(iter);
+    GSequenceIter *iter = held_at_or_after(held, first);
+    const Held *next = held_at(iter);
     Held *new;
 
-    if (held && held->first <= last) {
+    if (next && next->first <= last) {
         g_free(what);
         return -EEXIST;
     }
     new = g_new(Held, 1);
-    *new = (Held) { first, last, what, perm };
+    *new = (Held) { first, last, vaddr, what, perm };
     g_sequence_insert_before(iter, new);
     return 0;
 }
 
-int record_unmap(Record *record, hwaddr first, hwaddr last)
+int held_unmap(GSequence *held, hwaddr first, hwaddr last)
 {
-    GSequenceIter *iter = at_or_after(record, first);
-    const Held *held = held_at(iter);
-    const Held *end = held_at(at_or_after(record, last));
+    GSequenceIter *iter = held_at_or_after(held, first);
+    const Held *at = held_at(iter);
+    const Held *end = held_at(held_at_or_after(held, last));
 
-    if ((held && held->first < first) ||
+    if ((at && at->first < first) ||
         (end && end->first <= last && end->last > last)) {
         return -EINVAL;
     }
-    while (held && held->first <= last) {
+    while (at && at->first <= last) {
         GSequenceIter *next = g_sequence_iter_next(iter);
 
         g_sequence_remove(iter);
         iter = next;
-        held = held_at(iter);
+        at = held_at(iter);
     }
     return 0;
 }
 
-char *record_mappings(const Record *record)
+void held_print(GSequence *held, const char *prefix, GString *text)
 {
-    GString *text = g_string_new(NULL);
-    GSequenceIter *iter = g_sequence_get_begin_iter(record->held);
+    GSequenceIter *iter = g_sequence_get_begin_iter(held);
 
     for (; !g_sequence_iter_is_end(iter); iter = g_sequence_iter_next(iter)) {
-        const Held *held = g_sequence_get(iter);
+        const Held *at = g_sequence_get(iter);
 
-        g_string_append_printf(text, "%" PRIx64 " %" PRIx64 " %s %s\n",
-                               held->first, held->last, held->what,
-                               held->perm);
+        g_string_append_printf(text, "%s%" PRIx64 " %" PRIx64 " %s %s\n",
+                               prefix, at->first, at->last, at->what,
+                               at->perm);
     }
-    return g_string_free(text, FALSE);
+}
+
+char *held_name(void *vaddr)
+{
+    ram_addr_t offset;
+    MemoryRegion *mr = memory_region_from_host(vaddr, &offset);
+
+    return mr ? g_strdup_printf("%s+%" PRIx64, memory_region_name(mr),
+                                (uint64_t)offset)
+              : g_strdup("nothing");
+}
+
+void record_event(GString *events, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    g_string_append_vprintf(events, format, ap);
+    va_end(ap);
+    g_string_append_c(events, '\n');
+}
+
+int refusal_due(Refusal *refusal)
+{
+    if (!refusal->nth || --refusal->nth) {
+        return 0;
+    }
+    if (refusal->times > 1) {
+        refusal->times--;
+        refusal->nth = 1;
+    }
+    return -refusal->error;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the observer's host holds, and what it was told, as text
+ * What an observer's host holds, what it was told, and what it is to refuse
  */
 #ifndef TESTS_QTEST_OBSERVER_RECORD_H
 #define TESTS_QTEST_OBSERVER_RECORD_H
@@ -11,40 +11,57 @@
  * struct Held - a mapping that the host holds
  * @first: first IOVA
  * @last: last IOVA, inclusive
- * @what: memory block and offset
+ * @vaddr: where it leads; not followed unless the host is the kernel's model
+ * @what: memory block and offset, owned
  * @perm: "r", "w" or "rw"
  */
 typedef struct Held {
     hwaddr first;
     hwaddr last;
+    void *vaddr;
     char *what;
     const char *perm;
 } Held;
 
-/**
- * struct Record - the host of one observer
- * @held: Held *, by first IOVA
- * @events: one line each
- */
-typedef struct Record {
-    GSequence *held;
-    GString *events;
-} Record;
+/* Mappings that do not overlap, by first IOVA */
+GSequence *held_new(void);
 
-void record_init(Record *record);
-void record_free(Record *record);
+/* The lowest mapping that ends at @first or behind it, or the end */
+GSequenceIter *held_at_or_after(GSequence *held, hwaddr first);
 
-/* Add a line to the events */
-void record_event(Record *record, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* The mapping there, NULL at the end */
+const Held *held_at(GSequenceIter *iter);
 
-/* As type1 does: 0, or -EEXIST when something overlaps.  Takes over @what. */
-int record_map(Record *record, hwaddr first, hwaddr last, char *what,
-               const char *perm);
+/* 0, or -EEXIST when something overlaps.  Takes over @what. */
+int held_map(GSequence *held, hwaddr first, hwaddr last, void *vaddr,
+             char *what, const char *perm);
 
 /* As type1 does: 0, or -EINVAL when a mapping would be split */
-int record_unmap(Record *record, hwaddr first, hwaddr last);
+int held_unmap(GSequence *held, hwaddr first, hwaddr last);
 
-/* All mappings, a line each; owned by the caller */
-char *record_mappings(const Record *record);
+/* Each mapping in a line that begins with @prefix */
+void held_print(GSequence *held, const char *prefix, GString *text);
+
+/* The memory block at a host address, and the offset; owned by the caller */
+char *held_name(void *vaddr);
+
+/* Add a line to the events */
+void record_event(GString *events, const char *format, ...)
+    G_GNUC_PRINTF(2, 3);
+
+/**
+ * struct Refusal - the n-th call from now on is refused
+ * @nth: counts down to 1; 0 for none
+ * @times: how many in a row
+ * @error: errno
+ */
+typedef struct Refusal {
+    uint32_t nth;
+    uint32_t times;
+    int error;
+} Refusal;
+
+/* A call: 0, or the negative errno that it is to return */
+int refusal_due(Refusal *refusal);
 
 #endif /* TESTS_QTEST_OBSERVER_RECORD_H */

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An observer that is a VFIO container, on a host made of paper
+ */
+#include "qemu/osdep.h"
+
+#include "qapi/error.h"
+#include "state.h"
+
+static Observer *observer_of(const VFIOContainerBase *container)
+{
+    return container_of(container, ObserverContainer, parent_obj)->observer;
+}
+
+static int dma_map(const VFIOContainerBase *container, hwaddr iova,
+                   ram_addr_t size, void *vaddr, bool readonly)
+{
+    Observer *o = observer_of(container);
+    g_autofree char *what = held_name(vaddr);
+    int ret = refusal_due(&o->refusals[OBSERVER_CALL_MAP]);
+
+    if (ret) {
+        /* as the test ordered */
+    } else if (o->quota &&
+               (unsigned)g_sequence_get_length(o->held) >= o->quota) {
+        ret = -ENOSPC;
+    } else if ((iova | size) & ~(hwaddr)qemu_real_host_page_mask() || !size) {
+        ret = -EINVAL;
+    } else {
+        ret = held_map(o->held, iova, iova + (size - 1), vaddr,
+                       g_strdup(what), readonly ? "r" : "rw");
+    }
+    record_event(o->events, "map %" PRIx64 " %" PRIx64 " %s %s = %d", iova,
+                 iova + (size - 1), what, readonly ? "r" : "rw", ret);
+    return ret;
+}
+
+static int dma_unmap(const VFIOContainerBase *container, hwaddr iova,
+                     ram_addr_t size, IOMMUTLBEntry *iotlb)
+{
+    Observer *o = observer_of(container);
+    int ret = refusal_due(&o->refusals[OBSERVER_CALL_UNMAP]) ?:
+              !size ? -EINVAL
+                    : held_unmap(o->held, iova, iova + (size - 1));
+
+    record_event(o->events, "unmap %" PRIx64 " %" PRIx64 " = %d", iova,
+                 iova + (size - 1), ret);
+    return ret;
+}
+
+static void container_class_init(ObjectClass *oc, void *data)
+{
+    VFIOIOMMUClass *vioc = VFIO_IOMMU_CLASS(oc);
+
+    vioc->dma_map = dma_map;
+    vioc->dma_unmap = dma_unmap;
+}
+
+bool observer_container_start(Observer *o, AddressSpace *as, Error **errp)
+{
+    VFIOContainerBase *container;
+
+    o->container =
+        OBSERVER_CONTAINER(object_new(TYPE_OBSERVER_CONTAINER));
+    o->container->observer = o;
+    container = &o->container->parent_obj;
+    container->pgsizes = qemu_real_host_page_mask();
+    o->space = vfio_get_address_space(as);
+    vfio_address_space_insert(o->space, container);
+    container->listener = vfio_memory_listener;
+    memory_listener_register(&container->listener, as);
+    if (container->error) {
+        error_propagate(errp, g_steal_pointer(&container->error));
+        return false;
+    }
+    container->initialized = true;
+    return true;
+}
+
+void observer_container_stop(Observer *o)
+{
+    memory_listener_unregister(&o->container->parent_obj.listener);
+    object_unref(OBJECT(o->container));
+    vfio_put_address_space(o->space);
+}
+
+const TypeInfo observer_container_type = {
+    .name = TYPE_OBSERVER_CONTAINER,
+    .parent = TYPE_VFIO_IOMMU,
+    .instance_size = sizeof(ObserverContainer),
+    .class_init = container_class_init,
+};

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A host with iommufd, made of paper: calls on device files of VFIO
+ */
+#include "qemu/osdep.h"
+
+#include <linux/vfio.h>
+
+#include "tables.h"
+
+Ioas *host_ioas_of(const Function *f)
+{
+    return f->hwpt ? f->hwpt->ioas : f->access;
+}
+
+/* What a function reaches, now that it has another table */
+static void tell_held(const Function *f)
+{
+    held_print(host_ioas_of(f)->held, "held ", f->is.events);
+}
+
+/* Functions of one IOMMU group have one HWPT */
+static bool are_siblings(const Function *a, const Function *b)
+{
+    return a == b || (a->is.group && a->is.group == b->is.group &&
+                      a->context == b->context);
+}
+
+static int bind_iommufd(Function *f, void *arg)
+{
+    struct vfio_device_bind_iommufd *cmd = arg;
+    int ret = host_refuses(OBSERVER_CALL_BIND);
+    Context *c;
+
+    if (ret || f->context || cmd->flags) {
+        return ret ?: -EINVAL;
+    }
+    QLIST_FOREACH(c, &host_contexts, next) {
+        if (c->fd >= 0 && c->fd == cmd->iommufd) {
+            f->context = c;
+            f->id = cmd->out_devid = ++c->last_id;
+            c->users++;
+            return 0;
+        }
+    }
+    return -EBADFD;
+}
+
+/* Who joins takes the group's HWPT; who moves, moves the group */
+static int attach_hwpt(Function *f, Hwpt *hwpt)
+{
+    Hwpt *old = f->hwpt;
+    Function *other;
+
+    if (hwpt == old) {
+        return 0;
+    }
+    QLIST_FOREACH(other, &host_functions, next) {
+        if (!old && are_siblings(f, other) && other->hwpt &&
+            other->hwpt != hwpt) {
+            return -EINVAL;
+        }
+    }
+    if ((!old || old->ioas != hwpt->ioas) &&
+        host_ioas_overlaps(hwpt->ioas, MSI_FIRST, MSI_LAST)) {
+        return -EADDRINUSE;
+    } else if (hwpt->iommu != f->is.iommu) {
+        return -EINVAL;
+    }
+    QLIST_FOREACH(other, &host_functions, next) {
+        if (other != f && other->hwpt && other->hwpt != hwpt &&
+            are_siblings(f, other)) {
+            other->hwpt = hwpt;
+            record_event(other->is.events, "attach %u = 0", hwpt->id);
+            tell_held(other);
+        }
+    }
+    f->hwpt = hwpt;
+    host_hwpt_put(old);
+    return 0;
+}
+
+/* An IOAS stands for one of its HWPTs that the kernel made, or a new one */
+static int attach_ioas(Function *f, Ioas *ioas)
+{
+    Hwpt *hwpt, *tmp;
+    int ret;
+
+    QLIST_FOREACH_SAFE(hwpt, &f->context->hwpts, next, tmp) {
+        if (hwpt->ioas == ioas && hwpt->automatic) {
+            ret = attach_hwpt(f, hwpt);
+            if (ret != -EINVAL) {
+                return ret;
+            }
+        }
+    }
+    ret = host_hwpt_new(f->context, ioas, f, &hwpt);
+    if (!ret) {
+        hwpt->automatic = true;
+        ret = attach_hwpt(f, hwpt);
+        host_hwpt_put(hwpt);
+    }
+    return ret;
+}
+
+static int attach(Function *f, uint32_t id)
+{
+    Hwpt *hwpt = host_find_hwpt(f->context, id);
+    Ioas *ioas = host_find_ioas(f->context, id);
+
+    if (hwpt && !f->is.mdev) {
+        return attach_hwpt(f, hwpt);
+    } else if (!ioas) {
+        return -ENOENT;
+    } else if (!f->is.mdev) {
+        return attach_ioas(f, ioas);
+    }
+    f->access = ioas;
+    return 0;
+}
+
+static int attach_pt(Function *f, void *arg)
+{
+    struct vfio_device_attach_iommufd_pt *cmd = arg;
+    const Ioas *before = host_ioas_of(f);
+    int ret = host_refuses(OBSERVER_CALL_ATTACH);
+
+    if (!ret) {
+        ret = f->context ? attach(f, cmd->pt_id) : -EINVAL;
+    }
+    record_event(f->is.events, "attach %u = %d", cmd->pt_id, ret);
+    if (!ret && host_ioas_of(f) != before) {
+        tell_held(f);
+    }
+    return ret;
+}
+
+void host_function_detach(Function *f)
+{
+    Hwpt *old = f->hwpt;
+
+    f->hwpt = NULL;
+    f->access = NULL;
+    host_hwpt_put(old);
+}
+
+static int detach_pt(Function *f, void *arg)
+{
+    int ret = host_refuses(OBSERVER_CALL_DETACH);
+
+    if (!ret) {
+        host_function_detach(f);
+    }
+    record_event(f->is.events, "detach = %d", ret);
+    return ret;
+}
+
+static int get_info(Function *f, void *arg)
+{
+    struct vfio_device_info *cmd = arg;
+
+    cmd->flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET;
+    cmd->num_regions = 0;
+    cmd->num_irqs = 0;
+    return host_refuses(OBSERVER_CALL_INFO);
+}
+
+const HostCall host_function_calls[] = {
+    { VFIO_DEVICE_BIND_IOMMUFD, OBSERVER_CALL_BIND,
+      .on_function = bind_iommufd },
+    { VFIO_DEVICE_ATTACH_IOMMUFD_PT, OBSERVER_CALL_ATTACH,
+      .on_function = attach_pt },
+    { VFIO_DEVICE_DETACH_IOMMUFD_PT, OBSERVER_CALL_DETACH,
+      .on_function = detach_pt },
+    { VFIO_DEVICE_GET_INFO, OBSERVER_CALL_INFO, .on_function = get_info },
+    { },
+};

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An observer that is passed through with iommufd
+ *
+ * What vfio_realize(), vfio_exitfn() and vfio_instance_finalize() in
+ * hw/vfio/pci.c do for a device of which the file was opened before, and as
+ * there the device is detached only when it is finalized.
+ */
+#include "qemu/osdep.h"
+
+#include "qapi/error.h"
+#include "state.h"
+
+static void no_needs_reset(VFIODevice *vbasedev)
+{
+    vbasedev->needs_reset = false;
+}
+
+static VFIODeviceOps no_ops = {
+    .vfio_compute_needs_reset = no_needs_reset,
+};
+
+bool observer_attach(Observer *o, AddressSpace *as, Error **errp)
+{
+    const char *id = DEVICE(o)->id ?: "observer";
+    IOMMUFDBackend *iommufd = o->vbasedev.iommufd;
+
+    if (!iommufd) {
+        error_setg(errp, "watch=iommufd needs iommufd=ID");
+        return false;
+    }
+    o->function.name = id;
+    o->function.events = o->events;
+    vfio_device_init(&o->vbasedev, VFIO_DEVICE_TYPE_PCI, &no_ops, DEVICE(o),
+                     false);
+    o->vbasedev.name = g_strdup(id);
+    o->vbasedev.mdev = o->function.mdev;
+    o->vbasedev.fd = iommufd_open_function(&o->function);
+    o->attached = vfio_attach_device(o->vbasedev.name, &o->vbasedev, as,
+                                     errp);
+    if (!o->attached || o->vbasedev.mdev) {
+        return o->attached;
+    }
+    o->told_iommu = pci_device_set_iommu_device(PCI_DEVICE(o),
+                                                o->vbasedev.hiod, errp);
+    return o->told_iommu;
+}
+
+void observer_leave(Observer *o)
+{
+    if (o->told_iommu) {
+        pci_device_unset_iommu_device(PCI_DEVICE(o));
+    }
+}
+
+void observer_detach(Observer *o)
+{
+    if (o->attached) {
+        vfio_detach_device(&o->vbasedev);
+    }
+    g_free(o->vbasedev.name);
+}
