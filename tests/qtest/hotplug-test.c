@@ -14,6 +14,7 @@
 #define PORT_BDF (3 << 3)
 
 typedef struct Scene {
+    const char *how;
     Viommu *v;
     Watch *stays;               /* o0, never unplugged */
     Watch plugged;              /* only its name is used */
@@ -39,10 +40,18 @@ static void plug(Scene *s, const char *driver)
 
 static void plug_observer(Scene *s)
 {
+    QDict *arguments = qdict_new();
+
+    qdict_put_str(arguments, "driver", "pviommu-observer");
+    qdict_put_str(arguments, "watch", s->how);
+    if (watch_is_iommufd(s->how)) {
+        qdict_put_str(arguments, "iommufd", "host");
+    }
+    qdict_put_str(arguments, "id", "hot");
+    qdict_put_str(arguments, "bus", "rp");
+    qdict_put_str(arguments, "addr", "0.1");
     qtest_qmp_assert_success(s->v->qts, "{ 'execute': 'device_add',"
-                             " 'arguments': { 'driver': 'pviommu-observer',"
-                             " 'watch': 'container', 'id': 'hot',"
-                             " 'bus': 'rp', 'addr': '0.1' } }");
+                             " 'arguments': %p }", arguments);
 }
 
 static void unplug(Scene *s)
@@ -52,14 +61,15 @@ static void unplug(Scene *s)
     qtest_qmp_eventwait(s->v->qts, "DEVICE_DELETED");
 }
 
-static Scene *scene_new(void)
+static Scene *scene_new(const char *how)
 {
     Scene *s = g_new0(Scene, 1);
-    g_autofree char *arg = watch_arg("container", 1);
+    g_autofree char *arg = watch_arg(how, 1);
     g_autofree char *all = g_strdup_printf(
         "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off "
         "-device pcie-root-port,id=rp,addr=3.0,chassis=1 %s", arg);
 
+    s->how = how;
     s->v = viommu_start(NULL, all);
     s->stays = watch_open(s->v, 0);
     s->plugged.v = s->v;
@@ -110,18 +120,18 @@ static void scene_free(Scene *s)
     g_free(s);
 }
 
-static void test_bypass(void)
+static void test_bypass(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     scene_replug(s);
     assert_holds_ram(s->stays);
     scene_free(s);
 }
 
-static void test_blocked(void)
+static void test_blocked(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     viommu_set_bypass(s->v, 0);
     assert_holds_nothing(&s->plugged);
@@ -129,9 +139,9 @@ static void test_blocked(void)
     scene_free(s);
 }
 
-static void test_bypass_domain(void)
+static void test_bypass_domain(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     assert_status(viommu_attach_flags(s->v, 1, 0x101,
                                       VIRTIO_IOMMU_ATTACH_F_BYPASS), OK);
@@ -144,9 +154,9 @@ static void test_bypass_domain(void)
     scene_free(s);
 }
 
-static void test_translated_alone(void)
+static void test_translated_alone(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     assert_status(viommu_attach(s->v, 1, 0x101), OK);
     model_map_pages(&s->m, s->v, 1, HIGH, 8);
@@ -158,9 +168,9 @@ static void test_translated_alone(void)
 }
 
 /* Its domain lives on with another endpoint, which notices nothing */
-static void test_translated_shared(void)
+static void test_translated_shared(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     assert_status(viommu_attach(s->v, 1, 0x101), OK);
     assert_status(viommu_attach(s->v, 1, s->stays->endpoint), OK);
@@ -175,9 +185,9 @@ static void test_translated_shared(void)
 }
 
 /* The slot is taken by a device of another kind, and back */
-static void test_another_kind(void)
+static void test_another_kind(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     assert_status(viommu_attach(s->v, 1, 0x101), OK);
     model_map_pages(&s->m, s->v, 1, HIGH, 8);
@@ -191,9 +201,9 @@ static void test_another_kind(void)
 }
 
 /* The guest gives the bus another number: the endpoint answers to that */
-static void test_renumbered(void)
+static void test_renumbered(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     assert_status(viommu_attach(s->v, 1, 0x101), OK);
     model_map_pages(&s->m, s->v, 1, HIGH, 4);
@@ -215,9 +225,9 @@ static void test_renumbered(void)
 }
 
 /* Again and again, each time attached */
-static void test_ten_times(void)
+static void test_ten_times(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     for (unsigned i = 0; i < 10; i++) {
         assert_status(viommu_attach(s->v, 1, 0x101), OK);
@@ -231,15 +241,13 @@ static void test_ten_times(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    qtest_add_func("/pviommu/hotplug/bypass", test_bypass);
-    qtest_add_func("/pviommu/hotplug/blocked", test_blocked);
-    qtest_add_func("/pviommu/hotplug/bypass-domain", test_bypass_domain);
-    qtest_add_func("/pviommu/hotplug/translated-alone",
-                   test_translated_alone);
-    qtest_add_func("/pviommu/hotplug/translated-shared",
-                   test_translated_shared);
-    qtest_add_func("/pviommu/hotplug/another-kind", test_another_kind);
-    qtest_add_func("/pviommu/hotplug/renumbered", test_renumbered);
-    qtest_add_func("/pviommu/hotplug/ten-times", test_ten_times);
+    watch_add("hotplug", "bypass", test_bypass);
+    watch_add("hotplug", "blocked", test_blocked);
+    watch_add("hotplug", "bypass-domain", test_bypass_domain);
+    watch_add("hotplug", "translated-alone", test_translated_alone);
+    watch_add("hotplug", "translated-shared", test_translated_shared);
+    watch_add("hotplug", "another-kind", test_another_kind);
+    watch_add("hotplug", "renumbered", test_renumbered);
+    watch_add("hotplug", "ten-times", test_ten_times);
     return g_test_run();
 }

@@ -22,20 +22,30 @@ typedef struct Scene {
     Viommu *v;
     Watch *w;
     Watch *bypass;
+    Watch *table;               /* NULL but with iommufd */
     uint64_t phys;
     uint64_t size;
 } Scene;
 
-/* o0 is translated: HIGH leads to @size bytes at @phys; o1 is in bypass */
-static Scene *scene_new(const char *extra, uint64_t phys, uint64_t size)
+/*
+ * o0 is translated: HIGH leads to @size bytes at @phys.  o1 is in bypass, by
+ * VFIO's own listener; so is o2, by a host page table.
+ */
+static Scene *scene_new(const char *how, const char *extra, uint64_t phys,
+                        uint64_t size)
 {
     Scene *s = g_new0(Scene, 1);
-    g_autofree char *arg = watch_arg("container", 2);
-    g_autofree char *all = g_strdup_printf("%s %s", arg, extra);
+    g_autofree char *arg = watch_arg(how, 1);
+    g_autofree char *all = g_strdup_printf(
+        "%s -device pviommu-observer,watch=container,id=o1,addr=5.0 %s %s",
+        arg, watch_is_iommufd(how)
+        ? "-device pviommu-observer,watch=iommufd,iommufd=host,id=o2,addr=6.0"
+        : "", extra);
 
     s->v = viommu_start(NULL, all);
     s->w = watch_open(s->v, 0);
     s->bypass = watch_open(s->v, 1);
+    s->table = watch_is_iommufd(how) ? watch_open(s->v, 2) : NULL;
     s->phys = phys;
     s->size = size;
     assert_status(viommu_attach(s->v, 1, s->w->endpoint), OK);
@@ -52,6 +62,9 @@ static void scene_free(Scene *s)
     viommu_assert_alive(s->v);
     watch_close(s->w);
     watch_close(s->bypass);
+    if (s->table) {
+        watch_close(s->table);
+    }
     viommu_stop(s->v);
     g_free(s);
 }
@@ -80,7 +93,7 @@ static void move_line(const Scene *s, const char *line, GString *out)
     }
 }
 
-/* Both hosts hold the same memory; returns how many pieces of it */
+/* All hosts hold the same memory; returns how many pieces of it */
 static unsigned assert_follows(Scene *s)
 {
     g_autofree char *ram = watch_get(s->bypass, "mappings");
@@ -93,6 +106,11 @@ static unsigned assert_follows(Scene *s)
         move_line(s, line[i], expected);
     }
     g_assert_cmpstr(held, ==, expected->str);
+    if (s->table) {
+        g_autofree char *table = watch_get(s->table, "mappings");
+
+        g_assert_cmpstr(table, ==, ram);
+    }
     for (const char *c = held; *c; c++) {
         pieces += *c == '\n';
     }
@@ -114,9 +132,9 @@ static void assert_same_anew(Scene *s)
 }
 
 /* ROM shadowing: the registers PAM0 to PAM6 of the host bridge */
-static void test_pam(void)
+static void test_pam(const void *how)
 {
-    Scene *s = scene_new("", 0xc0000, 0x40000);
+    Scene *s = scene_new(how, "", 0xc0000, 0x40000);
     QPCIDevice *mch = qpci_device_find(s->v->bus, 0);
 
     assert_follows(s);
@@ -147,9 +165,9 @@ static void assert_window(Scene *s, const char *line)
     g_assert_true(g_str_has_prefix(held, line));
 }
 
-static void test_smram(void)
+static void test_smram(const void *how)
 {
-    Scene *s = scene_new("-device VGA,addr=8.0", 0x90000, 0x40000);
+    Scene *s = scene_new(how, "-device VGA,addr=8.0", 0x90000, 0x40000);
     QPCIDevice *mch = qpci_device_find(s->v->bus, 0);
 
     for (unsigned i = 0; i < 2; i++) {
@@ -172,10 +190,10 @@ static void move_bar(QPCIDevice *pdev, uint32_t address)
                        PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
-static void test_bar(void)
+static void test_bar(const void *how)
 {
-    Scene *s = scene_new("-object memory-backend-ram,id=bar,size=1M,share=on "
-                         "-device ivshmem-plain,memdev=bar,addr=8.0",
+    Scene *s = scene_new(how, "-object memory-backend-ram,id=bar,size=1M,"
+                         "share=on -device ivshmem-plain,memdev=bar,addr=8.0",
                          0xd0000000, 4 * MiB);
     QPCIDevice *pdev = qpci_device_find(s->v->bus, 8 << 3);
 
@@ -220,10 +238,11 @@ static void unplug_dimm(QTestState *qts)
     qtest_qmp_eventwait(qts, "DEVICE_DELETED");
 }
 
-static void test_dimm(void)
+static void test_dimm(const void *how)
 {
     /* 256 MiB of RAM, then a hole up to 4 GiB where DIMMs go */
-    Scene *s = scene_new("-m 256M,slots=2,maxmem=1G", DIMM_PHYS, 512 * MiB);
+    Scene *s = scene_new(how, "-m 256M,slots=2,maxmem=1G", DIMM_PHYS,
+                         512 * MiB);
 
     g_assert_cmpuint(assert_follows(s), ==, 0);
     plug_dimm(s->v->qts, "one");
@@ -237,9 +256,10 @@ static void test_dimm(void)
 }
 
 /* A host that has no room for the memory that comes */
-static void test_dimm_refused(void)
+static void test_dimm_refused(const void *how)
 {
-    Scene *s = scene_new("-m 256M,slots=2,maxmem=1G", DIMM_PHYS, 512 * MiB);
+    Scene *s = scene_new(how, "-m 256M,slots=2,maxmem=1G", DIMM_PHYS,
+                         512 * MiB);
 
     watch_fail(s->w, OBSERVER_FAIL_MAP, 1, 1, ENOMEM);
     plug_dimm(s->v->qts, "one");
@@ -320,9 +340,11 @@ static void vmem_want(VirtioMem *m, uint64_t size)
              "-device virtio-mem-pci,id=vm0,memdev=vmem,block-size=2M," \
              "requested-size=0,"
 
-static VirtioMem vmem_new(void)
+static VirtioMem vmem_new(const char *how)
 {
-    VirtioMem m = { .s = scene_new(VMEM "addr=9.0", DIMM_PHYS, 512 * MiB) };
+    VirtioMem m = {
+        .s = scene_new(how, VMEM "addr=9.0", DIMM_PHYS, 512 * MiB),
+    };
 
     vmem_start(&m);
     g_assert_cmphex(m.base, >=, DIMM_PHYS);
@@ -339,9 +361,9 @@ static void vmem_free(VirtioMem *m)
     scene_free(m->s);
 }
 
-static void test_virtio_mem(void)
+static void test_virtio_mem(const void *how)
 {
-    VirtioMem m = vmem_new();
+    VirtioMem m = vmem_new(how);
 
     g_assert_cmpuint(assert_follows(m.s), ==, 0);
     vmem_want(&m, 64 * MiB);
@@ -367,9 +389,9 @@ static void test_virtio_mem(void)
 }
 
 /* What the host refuses is not plugged, and the guest is told */
-static void test_virtio_mem_refused(void)
+static void test_virtio_mem_refused(const void *how)
 {
-    VirtioMem m = vmem_new();
+    VirtioMem m = vmem_new(how);
 
     vmem_want(&m, 64 * MiB);
     for (unsigned n = 1; n <= 4; n++) {
@@ -385,9 +407,9 @@ static void test_virtio_mem_refused(void)
 }
 
 /* Two mappings of it: what the first one got goes when the second is refused */
-static void test_virtio_mem_refused_second(void)
+static void test_virtio_mem_refused_second(const void *how)
 {
-    VirtioMem m = vmem_new();
+    VirtioMem m = vmem_new(how);
     Scene *s = m.s;
     uint64_t second = HIGH + 1024 * MiB;
 
@@ -411,10 +433,10 @@ static void test_virtio_mem_refused_second(void)
  * The devices leave, and with them the memory that they could have had.  As
  * function 1 without function 0, one leaves without asking the guest.
  */
-static void test_virtio_mem_leaves(void)
+static void test_virtio_mem_leaves(const void *how)
 {
-    Scene *s = scene_new("-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support"
-                         "=off -device pcie-root-port,id=rp,addr=3.0,chassis=1 "
+    Scene *s = scene_new(how, "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-"
+                         "support=off -device pcie-root-port,id=rp,addr=3.0,chassis=1 "
                          "-object memory-backend-ram,id=other,size=128M "
                          "-device virtio-mem-pci,id=vm1,memdev=other,"
                          "block-size=2M,bus=rp,addr=0.2 "
@@ -437,17 +459,15 @@ static void test_virtio_mem_leaves(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    qtest_add_func("/pviommu/memory/pam", test_pam);
-    qtest_add_func("/pviommu/memory/smram", test_smram);
-    qtest_add_func("/pviommu/memory/bar", test_bar);
-    qtest_add_func("/pviommu/memory/dimm", test_dimm);
-    qtest_add_func("/pviommu/memory/dimm-refused", test_dimm_refused);
-    qtest_add_func("/pviommu/memory/virtio-mem", test_virtio_mem);
-    qtest_add_func("/pviommu/memory/virtio-mem-refused-second",
-                   test_virtio_mem_refused_second);
-    qtest_add_func("/pviommu/memory/virtio-mem-leaves",
-                   test_virtio_mem_leaves);
-    qtest_add_func("/pviommu/memory/virtio-mem-refused",
-                   test_virtio_mem_refused);
+    watch_add("memory", "pam", test_pam);
+    watch_add("memory", "smram", test_smram);
+    watch_add("memory", "bar", test_bar);
+    watch_add("memory", "dimm", test_dimm);
+    watch_add("memory", "dimm-refused", test_dimm_refused);
+    watch_add("memory", "virtio-mem", test_virtio_mem);
+    watch_add("memory", "virtio-mem-refused-second",
+              test_virtio_mem_refused_second);
+    watch_add("memory", "virtio-mem-leaves", test_virtio_mem_leaves);
+    watch_add("memory", "virtio-mem-refused", test_virtio_mem_refused);
     return g_test_run();
 }

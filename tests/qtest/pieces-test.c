@@ -23,14 +23,18 @@ typedef struct Scene {
     Watch *w;
 } Scene;
 
-/* o0 in domain 1; single bytes can be mapped */
+/*
+ * o0 in domain 1.  Single bytes can be mapped, as far as the host does not
+ * say that it cannot.
+ */
 static Scene scene_new(const char *how, const char *extra)
 {
     Scene s;
     g_autofree char *arg = watch_arg(how, 1);
     g_autofree char *all = g_strdup_printf("%s %s", arg, extra);
 
-    s.v = viommu_start("granule=1,aw-bits=64", all);
+    s.v = viommu_start(watch_is_iommufd(how) ? "aw-bits=64"
+                                             : "granule=1,aw-bits=64", all);
     s.w = watch_open(s.v, 0);
     assert_status(viommu_attach(s.v, 1, s.w->endpoint), OK);
     return s;
@@ -174,9 +178,9 @@ static void test_parts_that_come(void)
 }
 
 /* RAM, then ROM; the first piece does not go when the second is refused */
-static void test_undo_refused(void)
+static void test_undo_refused(const void *how)
 {
-    Scene s = scene_new("container", "");
+    Scene s = scene_new(how, "");
 
     watch_fail(s.w, OBSERVER_FAIL_MAP, 2, 1, ENOMEM);
     watch_fail(s.w, OBSERVER_FAIL_UNMAP, 1, 1, ENOMEM);
@@ -192,9 +196,9 @@ static void test_undo_refused(void)
 }
 
 /* Whichever of its pieces is refused, the host holds none of the MAP */
-static void test_nth_refused(void)
+static void test_nth_refused(const void *how)
 {
-    Scene s = scene_new("container", "");
+    Scene s = scene_new(how, "");
     uint8_t status = VIRTIO_IOMMU_S_NOMEM;
     unsigned n = 0;
 
@@ -288,21 +292,18 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("pieces/parts-of-pages", test_parts_of_pages);
     ADD("pieces/out-of-step", test_out_of_step);
-    qtest_add_data_func("pviommu/pieces/across-the-middle", "container",
-                        test_across_the_middle);
+    watch_add("pieces", "across-the-middle", test_across_the_middle);
     qtest_add_data_func("pviommu/pieces/across-the-middle-notifier",
                         "listener", test_across_the_middle);
-    qtest_add_data_func("pviommu/pieces/switch-both-halves", "container",
-                        test_switch_both_halves);
+    watch_add("pieces", "switch-both-halves", test_switch_both_halves);
     qtest_add_data_func("pviommu/pieces/switch-both-halves-notifier",
                         "listener", test_switch_both_halves);
     ADD("pieces/powers-of-two", test_powers_of_two);
     ADD("pieces/parts-that-come", test_parts_that_come);
-    ADD("pieces/undo-refused", test_undo_refused);
-    ADD("pieces/nth-refused", test_nth_refused);
+    watch_add("pieces", "undo-refused", test_undo_refused);
+    watch_add("pieces", "nth-refused", test_nth_refused);
     ADD("pieces/peer", test_peer);
-    qtest_add_data_func("pviommu/pieces/permissions", "container",
-                        test_permissions);
+    watch_add("pieces", "permissions", test_permissions);
     qtest_add_data_func("pviommu/pieces/permissions-notifier", "listener",
                         test_permissions);
     ADD("pieces/permissions-kept", test_permissions_kept);

@@ -76,8 +76,9 @@ static void number_bridge(Viommu *v, int bdf, int secondary, int last)
 
 static char *observers(const char *devices)
 {
-    return g_strdup_printf("-plugin %s %s", g_getenv("PVIOMMU_OBSERVER"),
-                           devices);
+    g_autofree char *library = watch_library();
+
+    return g_strdup_printf("%s -object iommufd,id=host %s", library, devices);
 }
 
 /* An observer of which no register is used */
@@ -89,16 +90,17 @@ static Watch named(Viommu *v, const char *id, uint32_t endpoint)
     return w;
 }
 
-#define OBSERVER "-device pviommu-observer,watch=container,"
+#define OBSERVER "-device pviommu-observer,watch=%s,"
 
-static void test_behind_ports(void)
+static void test_behind_ports(const void *how)
 {
-    g_autofree char *arg = observers(
+    g_autofree char *devices = g_strdup_printf(
         "-device pcie-root-port,id=rp,addr=3.0,chassis=1 "
         OBSERVER "id=x,bus=rp "
         "-device pxb-pcie,id=pxb,bus_nr=64,bus=pcie.0,addr=5.0 "
         "-device pcie-root-port,id=far,bus=pxb,addr=0.0,chassis=2 "
-        OBSERVER "id=y,bus=far ");
+        OBSERVER "id=y,bus=far ", watch_how(how), watch_how(how));
+    g_autofree char *arg = observers(devices);
     Viommu *v = viommu_start(NULL, arg);
     Model in_x = model_new(), in_y = model_new();
     Watch x, y;
@@ -129,7 +131,8 @@ static void test_behind_bridge(void)
     g_autofree char *arg = observers(
         "-device pcie-root-port,id=rp,addr=3.0,chassis=1 "
         "-device pcie-pci-bridge,id=br,bus=rp "
-        OBSERVER "id=x,bus=br,addr=1.0 " OBSERVER "id=y,bus=br,addr=2.0 ");
+        "-device pviommu-observer,watch=container,id=x,bus=br,addr=1.0 "
+        "-device pviommu-observer,watch=container,id=y,bus=br,addr=2.0 ");
     Viommu *v = viommu_start(NULL, arg);
     Model m = model_new();
     Watch x, y;
@@ -161,15 +164,15 @@ static void test_behind_bridge(void)
 }
 
 /* 32 functions, four devices of eight, each in a domain of its own */
-static void test_many(void)
+static void test_many(const void *how)
 {
     g_autoptr(GString) devices = g_string_new(NULL);
     g_autofree char *arg = NULL;
     Viommu *v;
 
     for (int i = 31; i >= 0; i--) {
-        g_string_append_printf(devices, OBSERVER "id=m%d,addr=%x.%d%s ", i,
-                               8 + i / 8, i % 8,
+        g_string_append_printf(devices, OBSERVER "id=m%d,addr=%x.%d%s ",
+                               watch_how(how), i, 8 + i / 8, i % 8,
                                i % 8 ? "" : ",multifunction=on");
     }
     arg = observers(devices->str);
@@ -197,9 +200,9 @@ static void test_many(void)
 }
 
 /* MAP_F_MMIO over a BAR that the host can map, and over a doorbell */
-static void test_mmio(void)
+static void test_mmio(const void *how)
 {
-    g_autofree char *base = watch_arg("container", 1);
+    g_autofree char *base = watch_arg(how, 1);
     g_autofree char *arg = g_strdup_printf(
         "%s -object memory-backend-ram,id=bar,size=1M,share=on "
         "-device ivshmem-plain,memdev=bar,addr=8.0", base);
@@ -234,9 +237,9 @@ int main(int argc, char **argv)
     qtest_add_data_func("/pviommu/receivers/vhost", "vhost", test_vhost);
     qtest_add_data_func("/pviommu/receivers/vhost-ats", "vhost-ats",
                         test_vhost);
-    qtest_add_func("/pviommu/receivers/behind-ports", test_behind_ports);
+    watch_add("receivers", "behind-ports", test_behind_ports);
     qtest_add_func("/pviommu/receivers/behind-bridge", test_behind_bridge);
-    qtest_add_func("/pviommu/receivers/many", test_many);
-    qtest_add_func("/pviommu/receivers/mmio", test_mmio);
+    watch_add("receivers", "many", test_many);
+    watch_add("receivers", "mmio", test_mmio);
     return g_test_run();
 }

@@ -43,6 +43,22 @@ char *watch_arg(const char *how, unsigned count)
     return g_string_free(arg, FALSE);
 }
 
+void watch_add(const char *group, const char *name,
+               void (*test)(const void *how))
+{
+    g_autofree char *plain = g_strdup_printf("/pviommu/%s/%s", group, name);
+    g_autofree char *iommufd = g_strdup_printf("/pviommu/%s/iommufd/%s",
+                                               group, name);
+
+    qtest_add_data_func(plain, "container", test);
+    qtest_add_data_func(iommufd, "iommufd", test);
+}
+
+bool watch_is_iommufd(const void *how)
+{
+    return g_str_equal(how, "iommufd");
+}
+
 void watch_find(Watch *w)
 {
     g_free(w->pdev);

@@ -58,6 +58,19 @@ const char *watch_how(const char *how);
 char *watch_arg(const char *how, unsigned count);
 
 /**
+ * watch_add - add a test for both hosts that refuse with a verdict
+ * @group: the program's part of the path
+ * @name: the test's part
+ * @test: is given "container" in the one and "iommufd" in the other, whose
+ *        path has the word between @group and @name
+ */
+void watch_add(const char *group, const char *name,
+               void (*test)(const void *how));
+
+/* Whether the test of watch_add() is the one for iommufd */
+bool watch_is_iommufd(const void *how);
+
+/**
  * watch_open - find an observer that is in bypass
  * @v: the emulator
  * @index: which

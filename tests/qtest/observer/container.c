@@ -56,7 +56,21 @@ static void container_class_init(ObjectClass *oc, void *data)
     vioc->dma_unmap = dma_unmap;
 }
 
-bool observer_container_start(Observer *o, AddressSpace *as, Error **errp)
+/* As vfio_realize() in hw/vfio/pci.c without an iommufd object */
+static bool tell_iommu(Observer *o, Error **errp)
+{
+    HostIOMMUDevice *hiod = HOST_IOMMU_DEVICE(
+        object_new(TYPE_HOST_IOMMU_DEVICE_LEGACY_VFIO));
+
+    o->vbasedev.hiod = hiod;
+    o->vbasedev.bcontainer = &o->container->parent_obj;
+    hiod->name = g_strdup(DEVICE(o)->id ?: "observer");
+    hiod->agent = &o->vbasedev;
+    o->told_iommu = pci_device_set_iommu_device(PCI_DEVICE(o), hiod, errp);
+    return o->told_iommu;
+}
+
+void observer_container_start(Observer *o, AddressSpace *as, Error **errp)
 {
     VFIOContainerBase *container;
 
@@ -71,16 +85,21 @@ bool observer_container_start(Observer *o, AddressSpace *as, Error **errp)
     memory_listener_register(&container->listener, as);
     if (container->error) {
         error_propagate(errp, g_steal_pointer(&container->error));
-        return false;
+        observer_container_stop(o);
+        return;
     }
     container->initialized = true;
-    return true;
+    if (o->announce && !tell_iommu(o, errp)) {
+        observer_container_stop(o);
+    }
 }
 
 void observer_container_stop(Observer *o)
 {
     memory_listener_unregister(&o->container->parent_obj.listener);
+    object_unref(OBJECT(o->vbasedev.hiod));
     object_unref(OBJECT(o->container));
+    o->container = NULL;
     vfio_put_address_space(o->space);
 }
 

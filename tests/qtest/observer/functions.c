@@ -13,19 +13,6 @@ Ioas *host_ioas_of(const Function *f)
     return f->hwpt ? f->hwpt->ioas : f->access;
 }
 
-/* What a function reaches, now that it has another table */
-static void tell_held(const Function *f)
-{
-    held_print(host_ioas_of(f)->held, "held ", f->is.events);
-}
-
-/* Functions of one IOMMU group have one HWPT */
-static bool are_siblings(const Function *a, const Function *b)
-{
-    return a == b || (a->is.group && a->is.group == b->is.group &&
-                      a->context == b->context);
-}
-
 static int bind_iommufd(Function *f, void *arg)
 {
     struct vfio_device_bind_iommufd *cmd = arg;
@@ -46,34 +33,17 @@ static int bind_iommufd(Function *f, void *arg)
     return -EBADFD;
 }
 
-/* Who joins takes the group's HWPT; who moves, moves the group */
 static int attach_hwpt(Function *f, Hwpt *hwpt)
 {
     Hwpt *old = f->hwpt;
-    Function *other;
 
     if (hwpt == old) {
         return 0;
-    }
-    QLIST_FOREACH(other, &host_functions, next) {
-        if (!old && are_siblings(f, other) && other->hwpt &&
-            other->hwpt != hwpt) {
-            return -EINVAL;
-        }
-    }
-    if ((!old || old->ioas != hwpt->ioas) &&
-        host_ioas_overlaps(hwpt->ioas, MSI_FIRST, MSI_LAST)) {
+    } else if ((!old || old->ioas != hwpt->ioas) &&
+               host_ioas_overlaps(hwpt->ioas, MSI_FIRST, MSI_LAST)) {
         return -EADDRINUSE;
     } else if (hwpt->iommu != f->is.iommu) {
         return -EINVAL;
-    }
-    QLIST_FOREACH(other, &host_functions, next) {
-        if (other != f && other->hwpt && other->hwpt != hwpt &&
-            are_siblings(f, other)) {
-            other->hwpt = hwpt;
-            record_event(other->is.events, "attach %u = 0", hwpt->id);
-            tell_held(other);
-        }
     }
     f->hwpt = hwpt;
     host_hwpt_put(old);
@@ -130,7 +100,7 @@ static int attach_pt(Function *f, void *arg)
     }
     record_event(f->is.events, "attach %u = %d", cmd->pt_id, ret);
     if (!ret && host_ioas_of(f) != before) {
-        tell_held(f);
+        held_print(host_ioas_of(f)->held, "held ", f->is.events);
     }
     return ret;
 }

@@ -306,11 +306,9 @@ bool iommufd_refuse(const char *what)
     g_auto(GStrv) word = g_strsplit(what, ":", 0);
 
     for (unsigned i = 0; i < OBSERVER_CALL__MAX; i++) {
-        if (g_strv_length(word) == 2 && g_str_equal(word[0], names[i])) {
-            int error = atoi(word[1]);
-
+        if (g_strv_length(word) == 3 && g_str_equal(word[0], names[i])) {
             iommufd_refusals[i] = (Refusal) {
-                .nth = error ? 1 : 0, .times = UINT32_MAX, .error = error,
+                .nth = 1, .times = atoi(word[1]), .error = atoi(word[2]),
             };
             return true;
         }

@@ -5,7 +5,8 @@
  * Behind pviommu-preload.so, it answers the calls that QEMU's VFIO code and
  * pviommu make, with the errors that Linux 6.12 gives (drivers/iommu/iommufd:
  * ioas.c, io_pagetable.c, hw_pagetable.c, device.c; drivers/vfio:
- * device_cdev.c, iommufd.c).  It knows no nesting, dirty tracking or PASIDs.
+ * device_cdev.c, iommufd.c).  It knows no nesting, dirty tracking or PASIDs,
+ * and each function is alone in its IOMMU group.
  *
  * An IOAS pins its memory once, however many HWPTs it has; without any, it
  * pins nothing, and what cannot be pinned shows when it gets the first.
@@ -21,7 +22,6 @@
  * struct HostFunction - a function of the host, bound to VFIO
  * @name: for those who read
  * @iommu: number of the IOMMU that it is behind: an HWPT serves but one
- * @group: its IOMMU group; 0 if it is alone in one
  * @bits: width of its IOMMU
  * @mdev: it is a mediated device, which has no HWPT
  * @events: where to record what its table tells, owned by the caller
@@ -29,7 +29,6 @@
 typedef struct HostFunction {
     const char *name;
     uint32_t iommu;
-    uint32_t group;
     uint32_t bits;
     bool mdev;
     GString *events;
@@ -57,7 +56,7 @@ bool iommufd_dma(int fd, hwaddr iova, void *data, uint64_t size, bool write);
 char *iommufd_calls(void);
 char *iommufd_objects(void);
 
-/* Refuse all calls of a kind, "KIND:ERRNO", or none, "KIND:0" */
+/* Refuse the next calls of a kind, "CALL:TIMES:ERRNO" */
 bool iommufd_refuse(const char *what);
 
 #endif /* TESTS_QTEST_OBSERVER_IOMMUFD_H */

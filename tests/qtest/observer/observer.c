@@ -179,10 +179,7 @@ static void start_watch(Observer *o, Error **errp)
     if (o->flags) {
         observer_listen(o, as);
     } else if (is_watch(o, "container")) {
-        if (!observer_container_start(o, as, errp)) {
-            observer_container_stop(o);
-            o->container = NULL;
-        }
+        observer_container_start(o, as, errp);
     } else if (is_watch(o, "iommufd")) {
         observer_attach(o, as, errp);
     } else if (o->watch && !is_watch(o, "none")) {
@@ -214,12 +211,14 @@ static void observer_exit(PCIDevice *pdev)
 {
     Observer *o = OBSERVER(pdev);
 
+    if (o->told_iommu) {
+        pci_device_unset_iommu_device(pdev);
+    }
     if (o->container) {
         observer_container_stop(o);
     } else if (o->flags) {
         observer_listen_stop(o);
     }
-    observer_leave(o);
     msi_uninit(pdev);
 }
 
@@ -267,8 +266,7 @@ static void get_guard(Object *obj, Visitor *v, const char *name,
                       void *opaque, Error **errp)
 {
     const Observer *o = OBSERVER(obj);
-    const VFIOContainerBase *c = o->container ? &o->container->parent_obj
-                                              : o->vbasedev.bcontainer;
+    const VFIOContainerBase *c = o->vbasedev.bcontainer;
     g_autofree char *text = g_strdup(c && !c->initialized ? "up" : "down");
 
     visit_type_str(v, name, &text, errp);
@@ -287,7 +285,7 @@ static char *get_host(Object *obj, Error **errp)
 static void set_fail(Object *obj, const char *value, Error **errp)
 {
     if (!iommufd_refuse(value)) {
-        error_setg(errp, "fail is CALL:ERRNO");
+        error_setg(errp, "fail is CALL:TIMES:ERRNO");
     }
 }
 
@@ -301,10 +299,10 @@ static const Property properties[] = {
     DEFINE_PROP_STRING("watch", Observer, watch),
     DEFINE_PROP_UINT32("quota", Observer, quota, 0),
     DEFINE_PROP_BOOL("peer", Observer, has_peer, false),
+    DEFINE_PROP_BOOL("announce", Observer, announce, false),
     DEFINE_PROP_LINK("iommufd", Observer, vbasedev.iommufd,
                      TYPE_IOMMUFD_BACKEND, IOMMUFDBackend *),
     DEFINE_PROP_UINT32("iommu", Observer, function.iommu, 0),
-    DEFINE_PROP_UINT32("group", Observer, function.group, 0),
     DEFINE_PROP_UINT32("bits", Observer, function.bits, 64),
     DEFINE_PROP_BOOL("mdev", Observer, function.mdev, false),
 };

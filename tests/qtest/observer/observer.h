@@ -14,10 +14,11 @@
  *              be in LD_PRELOAD (preload.h)
  * Property "quota" is the register QUOTA at the start; with "peer=on", BAR 2
  * is memory of a device, as that of a passed-through one.
+ * With "announce=on", a container tells the IOMMU of its host device, as
+ * vfio-pci does; its pages are those of the machine that the tests run on.
  * Properties for watch=iommufd:
  *   iommufd    the object
  *   iommu      number of the host's IOMMU that the device is behind
- *   group      number of its IOMMU group; 0 for one of its own
  *   bits       width of its IOMMU
  *   mdev       it is a mediated device
  * Read by qom-get, one line of text for each entry:
@@ -28,8 +29,8 @@
  *   calls      "CALL ERRNO TIMES" since QEMU started; errno 0 went well
  *   host       "pinned BYTES", "leaked OBJECTS" (which were there when
  *              /dev/iommu was closed), and a line for each that is there
- *   fail       written, also with -device: "CALL:ERRNO" has all such calls
- *              refused, "CALL:0" none
+ *   fail       written, also with -device: "CALL:TIMES:ERRNO" has the next
+ *              such calls refused
  *   memlock    most bytes that may be pinned
  *
  * It also moves data: see the registers in BAR 0.  All are little endian.

@@ -46,13 +46,6 @@ bool observer_attach(Observer *o, AddressSpace *as, Error **errp)
     return o->told_iommu;
 }
 
-void observer_leave(Observer *o)
-{
-    if (o->told_iommu) {
-        pci_device_unset_iommu_device(PCI_DEVICE(o));
-    }
-}
-
 void observer_detach(Observer *o)
 {
     if (o->attached) {

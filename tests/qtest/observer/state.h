@@ -56,10 +56,12 @@ typedef struct ObserverContainer {
  * @space: watch=container
  * @container: the container
  *
- * @vbasedev: watch=iommufd: what vfio-pci has
- * @function: what the host has
- * @attached: QEMU's VFIO has it
+ * @vbasedev: watch=container, iommufd: what vfio-pci has
+ * @announce: property announce
  * @told_iommu: the IOMMU knows of it
+ *
+ * @function: watch=iommufd: what the host has
+ * @attached: QEMU's VFIO has it
  *
  * @address: register ADDRESS
  * @length: register LENGTH
@@ -89,9 +91,11 @@ struct Observer {
     ObserverContainer *container;
 
     VFIODevice vbasedev;
+    bool announce;
+    bool told_iommu;
+
     HostFunction function;
     bool attached;
-    bool told_iommu;
 
     uint64_t address;
     uint64_t length;
@@ -110,12 +114,11 @@ void observer_listen_stop(Observer *o);
 
 /* container.c */
 extern const TypeInfo observer_container_type;
-bool observer_container_start(Observer *o, AddressSpace *as, Error **errp);
+void observer_container_start(Observer *o, AddressSpace *as, Error **errp);
 void observer_container_stop(Observer *o);
 
 /* passthrough.c */
 bool observer_attach(Observer *o, AddressSpace *as, Error **errp);
-void observer_leave(Observer *o);
 void observer_detach(Observer *o);
 
 #endif /* TESTS_QTEST_OBSERVER_STATE_H */
