@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pviommu: how the mappings of one address space reach the host
+ * pviommu: how the mappings of a domain reach the host
  *
- * Whoever mirrors an address space has registered an IOMMU notifier on its
- * IOMMU memory region.  A notifier that belongs to a VFIO container is
- * bypassed: the container is called itself, because only it returns the
- * host's verdict, and takes sizes that are no power of two.  Every other
- * notifier (vhost, vDPA, any listener) gets events.
+ * They go to address spaces and to host page tables.  Whoever mirrors an
+ * address space has registered an IOMMU notifier on its IOMMU memory region.
+ * A notifier that belongs to a VFIO container is bypassed: the container is
+ * called itself, because only it returns the host's verdict, and takes sizes
+ * that are no power of two.  Every other notifier (vhost, vDPA, any listener)
+ * gets events.  A host page table (pviommu/iommufd.h) is its own receiver.
  *
  * Locking: the big lock, held by the caller of every function here.  None of
  * them takes the device's lock.
@@ -20,17 +21,24 @@
 #include "exec/memory.h"
 #include "hw/vfio/vfio-common.h"
 
+struct PviommuTable;
+
 /**
- * struct PviommuHost - one address space as the host sees it
+ * struct PviommuHost - an address space as the host sees it, or a host page
+ *                      table
+ * @table: the table; the other members are then unused
  * @as: the address space
  * @mr: the IOMMU memory region in it
  * @switching: the device enables or disables @mr; it fills the receivers
  *             itself afterwards, so that replays deliver nothing
+ * @events_only: send events to VFIO's notifiers, too
  */
 typedef struct PviommuHost {
+    struct PviommuTable *table;
     AddressSpace *as;
     IOMMUMemoryRegion *mr;
     bool switching;
+    bool events_only;
 } PviommuHost;
 
 /* A refusal that could not be undone: what the host holds is not known */
@@ -38,20 +46,20 @@ typedef struct PviommuHost {
 
 /**
  * pviommu_host_map - map on every receiver, or on none
- * @host: the address space
+ * @host: where
  * @mapping: what to map; parts that are no RAM are left out
  * @section: the only part of guest memory to map, or NULL for all
  *
  * Return: 0, or the negative errno of the first refusal, undone;
- * PVIOMMU_HOST_LOST when the undo failed too, and then the address space
- * must be cleared.
+ * PVIOMMU_HOST_LOST when the undo failed too, and then @host must be
+ * cleared.
  */
 int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping,
                      const MemoryRegionSection *section);
 
 /**
  * pviommu_host_unmap - unmap on every receiver, or on none
- * @host: the address space
+ * @host: where
  * @mapping: what pviommu_host_map() was given, or what
  *           pviommu_pieces_clip() made of it
  *
@@ -61,7 +69,7 @@ int pviommu_host_unmap(PviommuHost *host, const PviommuMapping *mapping);
 
 /**
  * pviommu_host_clear - remove everything from every receiver
- * @host: the address space
+ * @host: where
  *
  * Return: 0, or the first negative errno; all receivers were tried.
  */
@@ -69,7 +77,7 @@ int pviommu_host_clear(PviommuHost *host);
 
 /**
  * pviommu_host_fill - map a whole set on every receiver
- * @host: the address space, cleared
+ * @host: where; cleared
  * @set: the mappings
  *
  * Return: 0, or the negative errno of the first refusal; what was mapped
@@ -134,16 +142,19 @@ char *pviommu_host_device_name(PviommuHost *host);
 /**
  * struct PviommuPiece - a part of a mapping that is one block of RAM
  * @iova: where the device sees it
+ * @phys: where the guest sees it
  * @size: bytes; a multiple of the host's page size
  * @vaddr: where QEMU sees it
- * @readonly: the guest may not write it
+ * @flags: PVIOMMU_MAP_F_READ, _WRITE or both: what the mapping allows, but
+ *         no writing to ROM
  * @is_device: it is the BAR of a passed-through device
  */
 typedef struct PviommuPiece {
     uint64_t iova;
+    uint64_t phys;
     uint64_t size;
     void *vaddr;
-    bool readonly;
+    uint32_t flags;
     bool is_device;
 } PviommuPiece;
 
@@ -167,7 +178,8 @@ typedef int PviommuPieceFunc(const PviommuPiece *piece, void *opaque);
  * Pieces are maximal, but none crosses the middle of the 64-bit space (VFIO
  * clears the two halves separately, and type1 refuses to unmap part of what
  * one call mapped).  Of memory that a RamDiscardManager rules only what is
- * populated is shown, in pieces that can be discarded one by one.
+ * populated is shown, in pieces that can be discarded one by one.  What
+ * allows nothing (ROM under a mapping to be written) is left out.
  *
  * Return: 0, or what @func stopped with.
  */
@@ -190,21 +202,21 @@ bool pviommu_pieces_clip(const PviommuMapping *mapping,
 /**
  * struct PviommuReceiverOps - a kind of receiver
  * @name: for pviommu_host_path()
- * @map: map all or nothing; 0 or negative errno
- * @unmap: unmap what @map was given; 0 or negative errno
+ * @map: map one piece; 0 or negative errno
+ * @unmap: unmap all pieces of a mapping; 0 or negative errno
  * @clear: unmap everything; 0 or negative errno
  */
 typedef struct PviommuReceiverOps {
     const char *name;
-    int (*map)(void *receiver, const PviommuMapping *mapping,
-               const MemoryRegionSection *section);
+    int (*map)(void *receiver, const PviommuPiece *piece);
     int (*unmap)(void *receiver, const PviommuMapping *mapping);
     int (*clear)(void *receiver);
 } PviommuReceiverOps;
 
-/* Receivers: an IOMMUNotifier *, a VFIOContainerBase * */
+/* Receivers: an IOMMUNotifier *, a VFIOContainerBase *, a PviommuTable * */
 extern const PviommuReceiverOps pviommu_notifier_ops;
 extern const PviommuReceiverOps pviommu_container_ops;
+extern const PviommuReceiverOps pviommu_table_ops;
 
 /**
  * typedef PviommuContainerFunc - called for a container

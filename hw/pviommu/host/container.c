@@ -52,34 +52,11 @@ VFIOContainerBase *pviommu_container_find(AddressSpace *as,
     return s.found;
 }
 
-typedef struct MapWalk {
-    VFIOContainerBase *container;
-    const PviommuMapping *mapping;
-    uint64_t first;         /* of the first piece that is mapped */
-    uint64_t last;          /* of the last one */
-    bool any;
-} MapWalk;
-
-static int map_piece(const PviommuPiece *piece, void *opaque)
+static int container_map(void *receiver, const PviommuPiece *piece)
 {
-    MapWalk *walk = opaque;
-    int ret;
-
-    if (piece->readonly && !(walk->mapping->flags & PVIOMMU_MAP_F_READ)) {
-        return 0;       /* neither readable nor writable */
-    }
-    ret = vfio_container_dma_map(walk->container, piece->iova, piece->size,
-                                 piece->vaddr, piece->readonly);
-    if (ret && piece->is_device) {
-        /* Where RAM was asked for, a BAR is a courtesy (R-MAP-12) */
-        return walk->mapping->flags & PVIOMMU_MAP_F_MMIO ? -EIO : 0;
-    }
-    if (!ret) {
-        walk->first = walk->any ? walk->first : piece->iova;
-        walk->last = piece->iova + (piece->size - 1);
-        walk->any = true;
-    }
-    return ret;
+    return vfio_container_dma_map(receiver, piece->iova, piece->size,
+                                  piece->vaddr,
+                                  !(piece->flags & PVIOMMU_MAP_F_WRITE));
 }
 
 /* Unmap [first, last] in pieces that the interface can name */
@@ -95,22 +72,6 @@ static int unmap(VFIOContainerBase *container, uint64_t first, uint64_t last)
     if (!ret) {
         ret = vfio_container_dma_unmap(container, first, last - first + 1,
                                        NULL);
-    }
-    return ret;
-}
-
-static int container_map(void *receiver, const PviommuMapping *mapping,
-                         const MemoryRegionSection *section)
-{
-    MapWalk walk = { .container = receiver, .mapping = mapping };
-    int ret = pviommu_pieces_foreach(mapping, section, map_piece, &walk);
-
-    if (ret && walk.any) {
-        int undo = unmap(receiver, walk.first, walk.last);
-
-        if (undo) {
-            return PVIOMMU_HOST_LOST;
-        }
     }
     return ret;
 }

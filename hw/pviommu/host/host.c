@@ -5,38 +5,98 @@
 #include "qemu/osdep.h"
 
 #include "qapi/error.h"
-#include "pviommu/host.h"
+#include "pviommu/iommufd.h"
 
+/* A receiver; with all zeros, the place before the first */
 typedef struct Receiver {
     const PviommuReceiverOps *ops;
     void *receiver;
+    IOMMUNotifier *notifier;
 } Receiver;
 
 static Receiver receiver_of(const PviommuHost *host, IOMMUNotifier *notifier)
 {
-    VFIOContainerBase *container = pviommu_container_find(host->as, notifier);
+    VFIOContainerBase *container =
+        host->events_only ? NULL : pviommu_container_find(host->as, notifier);
 
     if (container) {
-        return (Receiver) { &pviommu_container_ops, container };
+        return (Receiver) { &pviommu_container_ops, container, notifier };
     }
-    return (Receiver) { &pviommu_notifier_ops, notifier };
+    return (Receiver) { &pviommu_notifier_ops, notifier, notifier };
 }
 
-/* Take back on the receivers before @end what was done there */
-static int undo(PviommuHost *host, const IOMMUNotifier *end,
-                const PviommuMapping *mapping, bool mapped, int ret)
+static bool next_receiver(const PviommuHost *host, Receiver *r)
 {
     IOMMUNotifier *n;
 
-    IOMMU_NOTIFIER_FOREACH(n, host->mr) {
-        Receiver r;
-
-        if (n == end) {
-            break;
+    if (host->table) {
+        if (r->ops) {
+            return false;
         }
-        r = receiver_of(host, n);
+        *r = (Receiver) { &pviommu_table_ops, host->table, NULL };
+        return true;
+    }
+    n = r->ops ? QLIST_NEXT(r->notifier, node)
+               : QLIST_FIRST(&host->mr->iommu_notify);
+    if (n) {
+        *r = receiver_of(host, n);
+    }
+    return n;
+}
+
+typedef struct MapWalk {
+    const Receiver *r;
+    const PviommuMapping *mapping;
+    PviommuMapping done;    /* from the first piece that is mapped to the last */
+    bool any;
+} MapWalk;
+
+static int map_piece(const PviommuPiece *piece, void *opaque)
+{
+    MapWalk *walk = opaque;
+    int ret = walk->r->ops->map(walk->r->receiver, piece);
+
+    if (ret && piece->is_device) {
+        /* Where RAM was asked for, a BAR is a courtesy (R-MAP-12) */
+        return walk->mapping->flags & PVIOMMU_MAP_F_MMIO ? -EIO : 0;
+    }
+    if (!ret) {
+        if (!walk->any) {
+            walk->done.first = piece->iova;
+            walk->done.phys = piece->phys;
+        }
+        walk->done.last = piece->iova + (piece->size - 1);
+        walk->any = true;
+    }
+    return ret;
+}
+
+static int receiver_map(const Receiver *r, const PviommuMapping *mapping,
+                        const MemoryRegionSection *section)
+{
+    MapWalk walk = { .r = r, .mapping = mapping, .done = *mapping };
+    int ret;
+
+    if (r->ops == &pviommu_notifier_ops &&
+        !(r->notifier->notifier_flags & IOMMU_NOTIFIER_MAP)) {
+        return 0;
+    }
+    ret = pviommu_pieces_foreach(mapping, section, map_piece, &walk);
+    if (ret && walk.any && r->ops->unmap(r->receiver, &walk.done)) {
+        return PVIOMMU_HOST_LOST;
+    }
+    return ret;
+}
+
+/* Take back on the receivers before @end what was done there */
+static int undo(PviommuHost *host, const Receiver *end,
+                const PviommuMapping *mapping, bool mapped, int ret)
+{
+    Receiver r = { 0 };
+
+    while (next_receiver(host, &r) && r.notifier != end->notifier) {
         if (mapped ? r.ops->unmap(r.receiver, mapping)
-                   : r.ops->map(r.receiver, mapping, NULL)) {
+                   : receiver_map(&r, mapping, NULL)) {
             ret = PVIOMMU_HOST_LOST;
         }
     }
@@ -46,18 +106,20 @@ static int undo(PviommuHost *host, const IOMMUNotifier *end,
 int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping,
                      const MemoryRegionSection *section)
 {
-    IOMMUNotifier *n;
+    Receiver r = { 0 };
 
-    IOMMU_NOTIFIER_FOREACH(n, host->mr) {
-        Receiver r = receiver_of(host, n);
-        int ret = r.ops->map(r.receiver, mapping, section);
+    while (next_receiver(host, &r)) {
+        int ret = receiver_map(&r, mapping, section);
 
         if (ret) {
             PviommuMapping part = *mapping;
 
+            if (host->table && section) {
+                host->table->partial = true;
+            }
             /* Without a part in @section nobody mapped anything */
             if (!section || pviommu_pieces_clip(mapping, section, &part)) {
-                ret = undo(host, n, &part, true, ret);
+                ret = undo(host, &r, &part, true, ret);
             }
             return ret;
         }
@@ -67,14 +129,13 @@ int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping,
 
 int pviommu_host_unmap(PviommuHost *host, const PviommuMapping *mapping)
 {
-    IOMMUNotifier *n;
+    Receiver r = { 0 };
 
-    IOMMU_NOTIFIER_FOREACH(n, host->mr) {
-        Receiver r = receiver_of(host, n);
+    while (next_receiver(host, &r)) {
         int ret = r.ops->unmap(r.receiver, mapping);
 
         if (ret) {
-            return undo(host, n, mapping, false, ret);
+            return undo(host, &r, mapping, false, ret);
         }
     }
     return 0;
@@ -82,21 +143,18 @@ int pviommu_host_unmap(PviommuHost *host, const PviommuMapping *mapping)
 
 int pviommu_host_clear(PviommuHost *host)
 {
-    IOMMUNotifier *n;
+    Receiver r = { 0 };
     int first_error = 0;
 
-    IOMMU_NOTIFIER_FOREACH(n, host->mr) {
-        Receiver r = receiver_of(host, n);
+    while (next_receiver(host, &r)) {
         int ret = r.ops->clear(r.receiver);
 
-        if (ret && !first_error) {
-            first_error = ret;
-        }
+        first_error = first_error ?: ret;
     }
     return first_error;
 }
 
-static int fill(Receiver r, const PviommuMappings *set)
+static int fill(const Receiver *r, const PviommuMappings *set)
 {
     PviommuMappingIter iter = { 0 };
     PviommuMapping mapping;
@@ -104,21 +162,18 @@ static int fill(Receiver r, const PviommuMappings *set)
 
     while (!ret &&
            pviommu_mappings_next(set, &iter, UINT64_MAX, &mapping)) {
-        ret = r.ops->map(r.receiver, &mapping, NULL);
+        ret = receiver_map(r, &mapping, NULL);
     }
     return ret;
 }
 
 int pviommu_host_fill(PviommuHost *host, const PviommuMappings *set)
 {
-    IOMMUNotifier *n;
+    Receiver r = { 0 };
     int ret = 0;
 
-    IOMMU_NOTIFIER_FOREACH(n, host->mr) {
-        ret = fill(receiver_of(host, n), set);
-        if (ret) {
-            break;
-        }
+    while (!ret && next_receiver(host, &r)) {
+        ret = fill(&r, set);
     }
     return ret;
 }
@@ -133,7 +188,7 @@ void pviommu_host_replay(PviommuHost *host, IOMMUNotifier *notifier,
         return;
     }
     r = receiver_of(host, notifier);
-    ret = fill(r, set);
+    ret = fill(&r, set);
     if (ret && r.ops == &pviommu_container_ops) {
         VFIOContainerBase *container = r.receiver;
 

@@ -54,38 +54,12 @@ static void send_unmap(IOMMUNotifier *n, uint64_t first, uint64_t last)
     }
 }
 
-typedef struct MapWalk {
-    IOMMUNotifier *notifier;
-    const PviommuMapping *mapping;
-} MapWalk;
-
-static int map_piece(const PviommuPiece *piece, void *opaque)
+static int notifier_map(void *receiver, const PviommuPiece *piece)
 {
-    const MapWalk *walk = opaque;
-    const PviommuMapping *m = walk->mapping;
-    IOMMUAccessFlags perm =
-        IOMMU_ACCESS_FLAG(m->flags & PVIOMMU_MAP_F_READ,
-                          m->flags & PVIOMMU_MAP_F_WRITE);
-
-    if (piece->readonly) {
-        perm &= ~IOMMU_WO;
-    }
-    if (perm) {
-        notify(walk->notifier, IOMMU_NOTIFIER_MAP, piece->iova,
-             piece->iova + (piece->size - 1),
-             m->phys + (piece->iova - m->first), perm);
-    }
-    return 0;
-}
-
-static int notifier_map(void *receiver, const PviommuMapping *mapping,
-                        const MemoryRegionSection *section)
-{
-    MapWalk walk = { .notifier = receiver, .mapping = mapping };
-
-    if (walk.notifier->notifier_flags & IOMMU_NOTIFIER_MAP) {
-        pviommu_pieces_foreach(mapping, section, map_piece, &walk);
-    }
+    notify(receiver, IOMMU_NOTIFIER_MAP, piece->iova,
+           piece->iova + (piece->size - 1), piece->phys,
+           IOMMU_ACCESS_FLAG(piece->flags & PVIOMMU_MAP_F_READ,
+                             piece->flags & PVIOMMU_MAP_F_WRITE));
     return 0;
 }
 

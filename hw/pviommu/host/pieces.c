@@ -24,17 +24,22 @@ static int show(const Walk *walk, const MemoryRegionSection *section,
     uint8_t *vaddr = memory_region_get_ram_ptr(section->mr);
     PviommuPiece piece = {
         .iova = phys - walk->mapping->phys + walk->mapping->first,
-        .readonly = section->readonly || section->mr->readonly ||
-                    !(walk->mapping->flags & PVIOMMU_MAP_F_WRITE),
+        .phys = phys,
+        .flags = walk->mapping->flags &
+                 (PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE),
         .is_device = memory_region_is_ram_device(section->mr),
     };
     uint64_t head = -piece.iova & (page - 1);
 
+    if (section->readonly || section->mr->readonly) {
+        piece.flags &= ~PVIOMMU_MAP_F_WRITE;
+    }
     vaddr += section->offset_within_region + skip;
-    if (size <= head) {
+    if (size <= head || !piece.flags) {
         return 0;
     }
     piece.iova += head;
+    piece.phys += head;
     vaddr += head;
     size = QEMU_ALIGN_DOWN(size - head, page);
     if ((uintptr_t)vaddr & (page - 1)) {
@@ -54,6 +59,7 @@ static int show(const Walk *walk, const MemoryRegionSection *section,
             return ret;
         }
         piece.iova += piece.size;
+        piece.phys += piece.size;
         vaddr += piece.size;
         size -= piece.size;
     }

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: host page tables of our own, by iommufd
+ */
+#include "qemu/osdep.h"
+
+#include <sys/ioctl.h>
+#include <linux/iommufd.h>
+#include <linux/vfio.h>
+
+#include "qapi/error.h"
+#include "qemu/range.h"
+#include "pviommu/abi.h"
+#include "pviommu/iommufd.h"
+
+static int call(int fd, unsigned long request, void *argument)
+{
+    return RETRY_ON_EINTR(ioctl(fd, request, argument)) ? -errno : 0;
+}
+
+static int destroy(int fd, uint32_t id)
+{
+    struct iommu_destroy arg = { .size = sizeof(arg), .id = id };
+
+    return call(fd, IOMMU_DESTROY, &arg);
+}
+
+static int alloc_ioas(int fd, uint32_t *ioas)
+{
+    struct iommu_ioas_alloc arg = { .size = sizeof(arg) };
+    int ret = call(fd, IOMMU_IOAS_ALLOC, &arg);
+
+    *ioas = arg.out_ioas_id;
+    return ret;
+}
+
+static int alloc_hwpt(int fd, uint32_t device, uint32_t ioas, uint32_t *hwpt)
+{
+    struct iommu_hwpt_alloc arg = {
+        .size = sizeof(arg),
+        .dev_id = device,
+        .pt_id = ioas,
+        .data_type = IOMMU_HWPT_DATA_NONE,
+    };
+    int ret = call(fd, IOMMU_HWPT_ALLOC, &arg);
+
+    *hwpt = arg.out_hwpt_id;
+    return ret;
+}
+
+static int attach(const VFIODevice *device, uint32_t id)
+{
+    struct vfio_device_attach_iommufd_pt arg = {
+        .argsz = sizeof(arg),
+        .pt_id = id,
+    };
+
+    return call(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &arg);
+}
+
+static bool probe(int fd, Error **errp)
+{
+    ERRP_GUARD();
+    uint32_t ioas, hwpt;
+    int ret = alloc_ioas(fd, &ioas);
+
+    if (ret) {
+        error_setg_errno(errp, -ret, "the host's iommufd gives no IO address "
+                         "space");
+        error_append_hint(errp, "The file descriptor must be one of "
+                          "/dev/iommu.\n");
+        return false;
+    }
+    /* There is no device 0: a kernel that knows the call says ENOENT */
+    ret = alloc_hwpt(fd, 0, ioas, &hwpt);
+    destroy(fd, ioas);
+    if (ret != -ENOENT) {
+        error_setg_errno(errp, -ret, "the host's iommufd makes no page "
+                         "tables");
+        error_append_hint(errp, "Linux 6.6 or later is needed.\n");
+        return false;
+    }
+    return true;
+}
+
+bool pviommu_iommufd_probe(IOMMUFDBackend *backend, Error **errp)
+{
+    ERRP_GUARD();
+    bool ok;
+    int fd;
+
+    if (backend->fd >= 0) {
+        return probe(backend->fd, errp);
+    }
+    fd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "cannot open /dev/iommu");
+        error_append_hint(errp, errno == EACCES || errno == EPERM
+                          ? "Give the user that runs QEMU access to it.\n"
+                          : "Load the host's module iommufd; a kernel built "
+                            "without CONFIG_IOMMUFD has only type1.\n");
+        return false;
+    }
+    ok = probe(fd, errp);
+    close(fd);
+    return ok;
+}
+
+PviommuIommufd *pviommu_iommufd_get(PviommuIommufdList *list,
+                                    IOMMUFDBackend *backend, Error **errp)
+{
+    PviommuIommufd *iommufd;
+
+    QLIST_FOREACH(iommufd, list, next) {
+        if (iommufd->backend == backend) {
+            iommufd->users++;
+            return iommufd;
+        }
+    }
+    /* Keeps the file open until our tables are gone */
+    if (!PVIOMMU_LOOKUP(iommufd_backend_connect)(backend, errp)) {
+        return NULL;
+    }
+    iommufd = g_new0(PviommuIommufd, 1);
+    iommufd->backend = backend;
+    iommufd->fd = backend->fd;
+    iommufd->users = 1;
+    object_ref(OBJECT(backend));
+    QLIST_INSERT_HEAD(list, iommufd, next);
+    return iommufd;
+}
+
+void pviommu_iommufd_put(PviommuIommufd *iommufd)
+{
+    if (--iommufd->users) {
+        return;
+    }
+    QLIST_REMOVE(iommufd, next);
+    PVIOMMU_LOOKUP(iommufd_backend_disconnect)(iommufd->backend);
+    object_unref(OBJECT(iommufd->backend));
+    g_free(iommufd);
+}
+
+int pviommu_table_new(PviommuIommufd *iommufd, PviommuTable **table)
+{
+    uint32_t ioas;
+    int ret = alloc_ioas(iommufd->fd, &ioas);
+
+    if (ret) {
+        return ret;
+    }
+    *table = g_new0(PviommuTable, 1);
+    (*table)->host.table = *table;
+    (*table)->iommufd = iommufd;
+    (*table)->ioas = ioas;
+    (*table)->hwpts = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    return 0;
+}
+
+void pviommu_table_free(PviommuTable *table)
+{
+    bool freed = true;
+
+    if (!table) {
+        return;
+    }
+    for (unsigned i = 0; i < table->hwpts->len; i++) {
+        freed &= !destroy(table->iommufd->fd,
+                          g_array_index(table->hwpts, uint32_t, i));
+    }
+    freed &= !destroy(table->iommufd->fd, table->ioas);
+    if (!freed) {
+        pviommu_table_ops.clear(table);     /* it must hold nothing at least */
+    }
+    g_array_free(table->hwpts, TRUE);
+    g_free(table);
+}
+
+int pviommu_table_attach(PviommuTable *table, VFIODevice *device)
+{
+    uint32_t hwpt;
+    int ret;
+
+    if (device->mdev) {
+        return attach(device, table->ioas);
+    }
+    for (unsigned i = 0; i < table->hwpts->len; i++) {
+        ret = attach(device, g_array_index(table->hwpts, uint32_t, i));
+        if (ret != -EINVAL) {
+            return ret;
+        }
+    }
+    /* None is made for the device's kind of host IOMMU */
+    ret = alloc_hwpt(table->iommufd->fd, device->devid, table->ioas, &hwpt);
+    if (ret) {
+        return ret;
+    }
+    ret = attach(device, hwpt);
+    if (ret) {
+        destroy(table->iommufd->fd, hwpt);
+    } else {
+        g_array_append_val(table->hwpts, hwpt);
+    }
+    return ret;
+}
+
+int pviommu_table_leave(VFIODevice *device)
+{
+    struct vfio_device_detach_iommufd_pt arg = { .argsz = sizeof(arg) };
+    const VFIOIOMMUFDContainer *container =
+        container_of(device->bcontainer, VFIOIOMMUFDContainer, bcontainer);
+    int ret = attach(device, device->mdev ? container->ioas_id
+                                          : device->hwpt->hwpt_id);
+
+    /* What is detached reaches nothing either */
+    return ret ? call(device->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &arg) : 0;
+}
+
+static int get_ranges(const PviommuTable *table, GList **ranges)
+{
+    g_autofree struct iommu_iova_range *array = NULL;
+    struct iommu_ioas_iova_ranges arg = {
+        .size = sizeof(arg),
+        .ioas_id = table->ioas,
+    };
+    int ret = call(table->iommufd->fd, IOMMU_IOAS_IOVA_RANGES, &arg);
+
+    if (ret == -EMSGSIZE) {
+        array = g_new0(struct iommu_iova_range, arg.num_iovas);
+        arg.allowed_iovas = (uintptr_t)array;
+        ret = call(table->iommufd->fd, IOMMU_IOAS_IOVA_RANGES, &arg);
+    }
+    for (unsigned i = 0; !ret && i < arg.num_iovas; i++) {
+        Range *range = g_new(Range, 1);
+
+        range_set_bounds(range, array[i].start, array[i].last);
+        *ranges = range_list_insert(*ranges, range);
+    }
+    return ret;
+}
+
+bool pviommu_iommufd_ranges(PviommuIommufd *iommufd, VFIODevice *device,
+                            GList **ranges, Error **errp)
+{
+    ERRP_GUARD();
+    PviommuTable *table;
+    int ret = pviommu_table_new(iommufd, &table);
+
+    *ranges = NULL;
+    if (!ret) {
+        ret = pviommu_table_attach(table, device);
+        if (!ret) {
+            ret = get_ranges(table, ranges);
+            if (pviommu_table_leave(device)) {
+                ret = ret ?: -EIO;
+            }
+        }
+        pviommu_table_free(table);
+    }
+    if (ret) {
+        error_setg_errno(errp, -ret, "%s: the host does not let pviommu use "
+                         "page tables of its own", device->name);
+        error_append_hint(errp, "host-path=container has the mappings made "
+                          "by QEMU's own code for iommufd.\n");
+    }
+    return !ret;
+}
+
+static int table_map(void *receiver, const PviommuPiece *piece)
+{
+    const PviommuTable *table = receiver;
+    struct iommu_ioas_map arg = {
+        .size = sizeof(arg),
+        .flags = IOMMU_IOAS_MAP_FIXED_IOVA |
+                 (piece->flags & PVIOMMU_MAP_F_READ
+                  ? IOMMU_IOAS_MAP_READABLE : 0) |
+                 (piece->flags & PVIOMMU_MAP_F_WRITE
+                  ? IOMMU_IOAS_MAP_WRITEABLE : 0),
+        .ioas_id = table->ioas,
+        .user_va = (uintptr_t)piece->vaddr,
+        .length = piece->size,
+        .iova = piece->iova,
+    };
+
+    return call(table->iommufd->fd, IOMMU_IOAS_MAP, &arg);
+}
+
+typedef struct Expected {
+    uint64_t least;
+    uint64_t most;
+} Expected;
+
+static int expect(const PviommuPiece *piece, void *opaque)
+{
+    Expected *expected = opaque;
+
+    expected->most += piece->size;
+    if (!piece->is_device) {
+        expected->least += piece->size;
+    }
+    return 0;
+}
+
+/* Whether the host found there what had been mapped */
+static bool is_whole(const PviommuTable *table, const PviommuMapping *mapping,
+                     uint64_t length)
+{
+    Expected expected = { 0 };
+
+    if (length == mapping->last - mapping->first + 1) {
+        return true;
+    }
+    pviommu_pieces_foreach(mapping, NULL, expect, &expected);
+    return length <= expected.most &&
+           (length >= expected.least || table->partial);
+}
+
+static int unmap(const PviommuTable *table, uint64_t iova, uint64_t *length)
+{
+    struct iommu_ioas_unmap arg = {
+        .size = sizeof(arg),
+        .ioas_id = table->ioas,
+        .iova = iova,
+        .length = *length,
+    };
+    int ret = call(table->iommufd->fd, IOMMU_IOAS_UNMAP, &arg);
+
+    *length = ret ? 0 : arg.length;
+    return ret;
+}
+
+static int table_clear(void *receiver)
+{
+    PviommuTable *table = receiver;
+    uint64_t length = UINT64_MAX;
+
+    table->partial = false;
+    return unmap(table, 0, &length);
+}
+
+static int table_unmap(void *receiver, const PviommuMapping *mapping)
+{
+    PviommuTable *table = receiver;
+    uint64_t length = mapping->last - mapping->first + 1;
+    int ret;
+
+    if (length == 0 || length == UINT64_MAX) {
+        return table_clear(table);      /* the kernel's word for all of it */
+    }
+    ret = unmap(table, mapping->first, &length);
+    if (ret && ret != -ENOENT) {
+        return ret;
+    }
+    return is_whole(table, mapping, length) ? 0 : PVIOMMU_HOST_LOST;
+}
+
+const PviommuReceiverOps pviommu_table_ops = {
+    .name = "iommufd",
+    .map = table_map,
+    .unmap = table_unmap,
+    .clear = table_clear,
+};
