@@ -14,6 +14,14 @@ static PviommuSpace *space_of(const PviommuGroup *group)
     return pviommu_group_opaque(group);
 }
 
+/* What hung on a domain that is no more */
+static void drop(GPtrArray *tables)
+{
+    if (tables) {
+        g_ptr_array_unref(tables);
+    }
+}
+
 /**
  * pviommu_change_finish - commit a change that is no concern of the host
  * @s: the device
@@ -21,16 +29,22 @@ static PviommuSpace *space_of(const PviommuGroup *group)
  */
 void pviommu_change_finish(PviommuDevice *s, PviommuChange *change)
 {
+    GPtrArray *tables;
+
     g_rw_lock_writer_lock(&s->lock);
-    pviommu_change_commit(s->iommu, change);
+    tables = pviommu_change_commit(s->iommu, change);
     g_rw_lock_writer_unlock(&s->lock);
+    drop(tables);
 }
 
 static void undo(PviommuDevice *s, PviommuChange *change)
 {
+    GPtrArray *tables;
+
     g_rw_lock_writer_lock(&s->lock);
-    pviommu_change_undo(s->iommu, change);
+    tables = pviommu_change_undo(s->iommu, change);
     g_rw_lock_writer_unlock(&s->lock);
+    drop(tables);
 }
 
 static int stop(const PviommuPiece *piece, void *opaque)
@@ -41,45 +55,48 @@ static int stop(const PviommuPiece *piece, void *opaque)
 static int apply_map(PviommuDevice *s, PviommuChange *change)
 {
     const PviommuMapping *m = &change->mapping;
-    PviommuGroup *group = NULL, *bad = NULL;
+    PviommuTarget bad, t = { 0 };
+    PviommuSpace *space;
+    bool any = false;
     int ret = 0;
 
-    while (!ret &&
-           (group = pviommu_domain_next_group(change->domain, group))) {
-        if (pviommu_space_served(space_of(group))) {
-            ret = pviommu_host_map(&space_of(group)->host, m, NULL);
-            bad = group;        /* if it failed; the last one served else */
+    while (!ret && pviommu_target_next(change->domain, &t)) {
+        any = true;
+        ret = pviommu_host_map(t.host, m, NULL);
+        if (ret && pviommu_target_spare(s, &t)) {
+            ret = 0;
         }
     }
     if (!ret) {
-        if (bad && (m->flags & PVIOMMU_MAP_F_MMIO) &&
+        if (any && (m->flags & PVIOMMU_MAP_F_MMIO) &&
             !pviommu_pieces_foreach(m, NULL, stop, NULL)) {
             s->counters.mmio_left_out++;
         }
         return 0;
     }
 
-    pviommu_space_refused(space_of(bad), "a mapping", -ret);
+    bad = t;
+    space = pviommu_target_space(s, &bad);
+    pviommu_space_refused(space, "a mapping", -ret);
     /* The guest may not look at the status (Linux does not): say it here */
-    pviommu_events_add(space_of(bad), m->first,
+    pviommu_events_add(space, m->first,
                        m->flags & (PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE),
                        PVIOMMU_FAULT_R_MAPPING);
-    group = NULL;
-    while ((group = pviommu_domain_next_group(change->domain, group)) != bad) {
-        if (pviommu_space_served(space_of(group)) &&
-            pviommu_host_unmap(&space_of(group)->host, m)) {
-            pviommu_space_lose(space_of(group));
+    t = (PviommuTarget) { 0 };
+    while (pviommu_target_next(change->domain, &t) && t.host != bad.host) {
+        if (pviommu_host_unmap(t.host, m)) {
+            pviommu_target_lose(s, &t);
         }
     }
     if (ret == PVIOMMU_HOST_LOST) {
-        pviommu_space_lose(space_of(bad));
+        pviommu_target_lose(s, &bad);
     }
     return ret;
 }
 
-/* Map again what was removed from @group, up to the mapping at @end */
-static void restore(const PviommuChange *change, PviommuGroup *group,
-                    const PviommuMapping *end)
+/* Map again what was removed from @target, up to the mapping at @end */
+static void restore(PviommuDevice *s, const PviommuChange *change,
+                    PviommuTarget *target, const PviommuMapping *end)
 {
     PviommuMappingIter iter = { 0 };
     PviommuMapping m;
@@ -88,46 +105,44 @@ static void restore(const PviommuChange *change, PviommuGroup *group,
         if (end && m.first == end->first) {
             return;
         }
-        if (pviommu_host_map(&space_of(group)->host, &m, NULL)) {
-            pviommu_space_lose(space_of(group));
+        if (pviommu_host_map(target->host, &m, NULL)) {
+            pviommu_target_lose(s, target);
             return;
         }
     }
 }
 
-static int apply_unmap(PviommuChange *change)
+static int apply_unmap(PviommuDevice *s, PviommuChange *change)
 {
-    PviommuGroup *group = NULL, *bad = NULL;
+    PviommuTarget bad, t = { 0 };
     PviommuMapping m;
     int ret = 0;
 
-    while (!ret &&
-           (group = pviommu_domain_next_group(change->domain, group))) {
+    while (!ret && pviommu_target_next(change->domain, &t)) {
         PviommuMappingIter iter = { 0 };
 
-        if (!pviommu_space_served(space_of(group))) {
-            continue;
-        }
-        bad = group;
         while (!ret && pviommu_change_next_removed(change, &iter, &m)) {
-            ret = pviommu_host_unmap(&space_of(group)->host, &m);
+            ret = pviommu_host_unmap(t.host, &m);
+        }
+        if (ret && pviommu_target_spare(s, &t)) {
+            ret = 0;
         }
     }
     if (!ret) {
         return 0;
     }
 
-    pviommu_space_refused(space_of(bad), "to remove a mapping", -ret);
-    group = NULL;
-    while ((group = pviommu_domain_next_group(change->domain, group)) != bad) {
-        if (pviommu_space_served(space_of(group))) {
-            restore(change, group, NULL);
-        }
+    bad = t;
+    pviommu_space_refused(pviommu_target_space(s, &bad),
+                          "to remove a mapping", -ret);
+    t = (PviommuTarget) { 0 };
+    while (pviommu_target_next(change->domain, &t) && t.host != bad.host) {
+        restore(s, change, &t, NULL);
     }
     if (ret == PVIOMMU_HOST_LOST) {
-        pviommu_space_lose(space_of(bad));
+        pviommu_target_lose(s, &bad);
     } else {
-        restore(change, bad, &m);
+        restore(s, change, &bad, &m);
     }
     return ret;
 }
@@ -158,7 +173,7 @@ int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
         ret = apply_map(s, change);
         break;
     case PVIOMMU_CHANGE_UNMAP:
-        ret = apply_unmap(change);
+        ret = apply_unmap(s, change);
         break;
     case PVIOMMU_CHANGE_NONE:
         break;

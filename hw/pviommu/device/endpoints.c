@@ -110,38 +110,94 @@ static int host_group_of(PCIDevice *pdev)
     return count > 1 ? atoi(strrchr(link, '/') + 1) : -1;
 }
 
-static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
+static PviommuSpace *find_space(PviommuDevice *s, PCIBus *bus, int devfn,
+                                int host_group, bool tables)
 {
-    PviommuDevice *s = opaque;
-    PCIDevice *pdev = device_at(bus, devfn);
-    PviommuSpace *space = NULL;
-    int host_group;
-
-    if (pdev == s->own) {
-        return &address_space_memory;
-    }
-    host_group = host_group_of(pdev);
     for (unsigned i = 0; i < s->spaces->len; i++) {
-        PviommuSpace *old = g_ptr_array_index(s->spaces, i);
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
-        if (host_group >= 0 ? old->host_group == host_group
-                            : old->host_group < 0 && old->bus == bus &&
-                              old->devfn == devfn) {
-            space = old;
-            break;
+        if (!space->passed == tables) {
+            continue;
+        }
+        if (host_group >= 0 ? space->host_group == host_group
+                            : space->host_group < 0 && space->bus == bus &&
+                              space->devfn == devfn) {
+            return space;
         }
     }
+    return NULL;
+}
+
+static PviommuPciEndpoint *endpoint_of(PviommuDevice *s,
+                                       const PCIDevice *pdev)
+{
+    for (unsigned i = 0; i < s->endpoints->len; i++) {
+        PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+
+        if (e->pdev == pdev) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+/* Where the requests of a function arrive; NULL if not here */
+static PviommuSpace *space_of(PviommuDevice *s, PCIDevice *pdev)
+{
+    AddressSpace *as = pci_device_iommu_address_space(pdev);
+
+    return as == &s->table_as
+           ? find_space(s, pci_get_bus(pdev), pdev->devfn,
+                        host_group_of(pdev), true)
+           : space_by_as(s, as);
+}
+
+static PviommuSpace *make_space(PviommuDevice *s, PCIBus *bus, int devfn,
+                                PCIDevice *pdev)
+{
+    bool tables = pdev && !is_aliased(pdev) && pviommu_tables_chosen(s, pdev);
+    int host_group = host_group_of(pdev);
+    PviommuSpace *space = find_space(s, bus, devfn, host_group, tables);
+
     if (!space) {
-        space = pviommu_space_new(s, bus, devfn, host_group);
+        space = pviommu_space_new(s, bus, devfn, host_group, tables);
     } else if (space->parked) {
         space->parked = false;
         pviommu_space_retry(space);
+    }
+    if (tables) {
+        pviommu_tables_expect(space, pdev);
     }
     if (is_vfio(pdev) && !space->passthrough) {
         space->passthrough = true;
         pviommu_host_info_check_memlock(s);
     }
-    return &space->as;
+    return space;
+}
+
+static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
+{
+    PviommuDevice *s = opaque;
+    PCIDevice *pdev = device_at(bus, devfn);
+    PviommuPciEndpoint *e = endpoint_of(s, pdev);
+    PviommuSpace *space;
+
+    if (pdev == s->own) {
+        return &address_space_memory;
+    }
+    /* The way to the host is chosen once for a device */
+    space = e && !is_aliased(pdev) ? e->space
+                                   : make_space(s, bus, devfn, pdev);
+    return space->passed ? pviommu_tables_as(s) : &space->as;
+}
+
+/* The host's regions, when @pdev is the only device that they are for */
+static void forget_regions(PviommuSpace *space, const PCIDevice *pdev)
+{
+    if (!first_of(space, pdev)) {
+        pviommu_regions_free(g_steal_pointer(&space->regions));
+        pviommu_space_regions_changed(space);
+    }
 }
 
 static bool set_iommu_device(PCIBus *bus, void *opaque, int devfn,
@@ -149,26 +205,36 @@ static bool set_iommu_device(PCIBus *bus, void *opaque, int devfn,
 {
     PviommuDevice *s = opaque;
     PCIDevice *pdev = device_at(bus, devfn);
-    PviommuSpace *space =
-        space_by_as(s, pci_device_iommu_address_space(pdev));
+    PviommuSpace *space = space_of(s, pdev);
 
     if (!space) {
         return true;
     }
+    if (!space->passed && s->host_path == PVIOMMU_HOST_PATH_IOMMUFD) {
+        pviommu_tables_explain(pdev, errp);
+        return false;
+    }
     space->passthrough = true;
-    return pviommu_host_info_add(s, space, hiod, errp);
+    if (pviommu_host_info_add(s, space, hiod, errp) &&
+        (!space->passed ||
+         pviommu_tables_add(space, pdev, hiod->agent, errp))) {
+        return true;
+    }
+    forget_regions(space, pdev);
+    return false;
 }
 
 static void unset_iommu_device(PCIBus *bus, void *opaque, int devfn)
 {
     PviommuDevice *s = opaque;
     PCIDevice *pdev = device_at(bus, devfn);
-    PviommuSpace *space =
-        pdev ? space_by_as(s, pci_device_iommu_address_space(pdev)) : NULL;
+    PviommuSpace *space = pdev ? space_of(s, pdev) : NULL;
 
-    if (space && !first_of(space, pdev)) {
-        pviommu_regions_free(g_steal_pointer(&space->regions));
-        pviommu_space_regions_changed(space);
+    if (space && space->passed) {
+        pviommu_tables_remove(space, pdev);
+    }
+    if (space) {
+        forget_regions(space, pdev);
     }
 }
 
@@ -219,11 +285,14 @@ static void realized(DeviceListener *listener, DeviceState *dev)
     if (!pdev || pdev == s->own) {
         return;
     }
-    space = space_by_as(s, pci_device_iommu_address_space(pdev));
+    space = space_of(s, pdev);
     if (!space) {
         return;         /* behind another IOMMU, or behind none */
     }
     if (!is_aliased(pdev)) {
+        if (space->passed) {
+            pviommu_tables_find(space, pdev);
+        }
         add(s, pdev, space, NULL, false);
         return;
     }
@@ -257,6 +326,9 @@ static void drop(PviommuDevice *s, PviommuPciEndpoint *e)
     PviommuSpace *space = e->space;
     PviommuChange change = { 0 };
 
+    if (space->passed) {
+        pviommu_tables_remove(space, e->pdev);
+    }
     g_rw_lock_writer_lock(&s->lock);
     pviommu_endpoint_detach(e->endpoint, &change);
     g_rw_lock_writer_unlock(&s->lock);

@@ -121,17 +121,17 @@ static bool add_page_sizes(PviommuDevice *s, HostIOMMUDevice *hiod,
     return true;
 }
 
-static bool add_ranges(PviommuDevice *s, PviommuSpace *space,
-                       HostIOMMUDevice *hiod, Error **errp)
+/* Reserve what a host does not translate; @ranges in order, NULL if unknown */
+bool pviommu_host_info_add_ranges(PviommuDevice *s, PviommuSpace *space,
+                                  const char *name, GList *ranges,
+                                  Error **errp)
 {
-    HostIOMMUDeviceClass *hiodc = HOST_IOMMU_DEVICE_GET_CLASS(hiod);
+    ERRP_GUARD();
     uint64_t input_last = pviommu_iommu_config(s->iommu)->input_last;
     PviommuRegions *regions;
-    GList *ranges, *holes = NULL;
+    GList *holes = NULL;
     Range *lowest, *highest;
-    bool ok = true;
 
-    ranges = hiodc->get_iova_ranges ? hiodc->get_iova_ranges(hiod) : NULL;
     if (!ranges) {
         return true;    /* an old kernel that does not tell */
     }
@@ -140,39 +140,49 @@ static bool add_ranges(PviommuDevice *s, PviommuSpace *space,
     if (range_lob(lowest) > input_last) {
         error_setg(errp, "%s: the host's IOMMU takes addresses from 0x%"
                    PRIx64 " to 0x%" PRIx64 " only, but pviommu offers the "
-                   "guest those up to 0x%" PRIx64, hiod->name,
+                   "guest those up to 0x%" PRIx64, name,
                    range_lob(lowest), range_upb(highest), input_last);
         error_append_hint(errp, "Start with a larger aw-bits.\n");
-        ok = false;
-    } else {
-        range_inverse_array(ranges, &holes, 0, UINT64_MAX);
-        regions = space->regions ?: pviommu_regions_new();
-        for (GList *l = holes; l; l = l->next) {
-            pviommu_regions_add(regions, &(PviommuRegion) {
-                .first = range_lob(l->data),
-                .last = range_upb(l->data),
-                .type = PVIOMMU_REGION_RESERVED,
-            });
-        }
-        space->regions = regions;
-        if (!s->frozen && range_upb(highest) != UINT64_MAX) {
-            unsigned bits = 63 - clz64(range_upb(highest) + 1);
-
-            s->host_bits = MAX(32, MIN(s->host_bits, bits));
-        }
-        pviommu_space_regions_changed(space);
+        return false;
     }
+    range_inverse_array(ranges, &holes, 0, UINT64_MAX);
+    regions = space->regions ?: pviommu_regions_new();
+    for (GList *l = holes; l; l = l->next) {
+        pviommu_regions_add(regions, &(PviommuRegion) {
+            .first = range_lob(l->data),
+            .last = range_upb(l->data),
+            .type = PVIOMMU_REGION_RESERVED,
+        });
+    }
+    space->regions = regions;
+    if (!s->frozen && range_upb(highest) != UINT64_MAX) {
+        unsigned bits = 63 - clz64(range_upb(highest) + 1);
+
+        s->host_bits = MAX(32, MIN(s->host_bits, bits));
+    }
+    pviommu_space_regions_changed(space);
     g_list_free_full(holes, g_free);
-    g_list_free_full(ranges, g_free);
-    return ok;
+    return true;
 }
 
 /* A passed-through device tells what its host can do; false refuses it */
 bool pviommu_host_info_add(PviommuDevice *s, PviommuSpace *space,
                            HostIOMMUDevice *hiod, Error **errp)
 {
-    return add_page_sizes(s, hiod, errp) &&
-           add_ranges(s, space, hiod, errp);
+    HostIOMMUDeviceClass *hiodc = HOST_IOMMU_DEVICE_GET_CLASS(hiod);
+    GList *ranges;
+    bool ok;
+
+    if (!add_page_sizes(s, hiod, errp)) {
+        return false;
+    }
+    if (space->passed || !hiodc->get_iova_ranges) {
+        return true;    /* tables.c asks the host itself */
+    }
+    ranges = hiodc->get_iova_ranges(hiod);
+    ok = pviommu_host_info_add_ranges(s, space, hiod->name, ranges, errp);
+    g_list_free_full(ranges, g_free);
+    return ok;
 }
 
 /* The machine is ready: from now on the guest may have read it */
@@ -209,6 +219,7 @@ void pviommu_host_info_check_memlock(PviommuDevice *s)
 {
     /* Video memory and ROMs count too, and devices to come have some */
     uint64_t ram = 32 * MiB, need = 0;
+    bool counted = false;       /* devices on host page tables share them */
     struct rlimit limit;
 
     qemu_ram_foreach_block(add_block, &ram);
@@ -217,7 +228,10 @@ void pviommu_host_info_check_memlock(PviommuDevice *s)
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
-        need += space->passthrough ? ram : 0;
+        if (space->passthrough && !(space->passed && counted)) {
+            need += ram;
+            counted |= space->passed != NULL;
+        }
     }
     if (getrlimit(RLIMIT_MEMLOCK, &limit) ||
         limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= need ||

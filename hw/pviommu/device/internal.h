@@ -21,6 +21,7 @@
 #include "pviommu/device.h"
 #include "pviommu/host.h"
 #include "pviommu/iommu.h"
+#include "pviommu/iommufd.h"
 #include "pviommu/request.h"
 
 OBJECT_DECLARE_SIMPLE_TYPE(PviommuDevice, PVIOMMU_DEVICE)
@@ -58,6 +59,24 @@ typedef struct PviommuCounters {
     uint64_t faults_dropped;
 } PviommuCounters;
 
+/* Property host-path */
+typedef enum PviommuHostPath {
+    PVIOMMU_HOST_PATH_AUTO,
+    PVIOMMU_HOST_PATH_NOTIFIER,
+    PVIOMMU_HOST_PATH_CONTAINER,
+    PVIOMMU_HOST_PATH_IOMMUFD,
+} PviommuHostPath;
+
+/**
+ * struct PviommuPassed - a device that is moved between host page tables
+ * @pdev: its PCI function; only compared
+ * @device: what moves
+ */
+typedef struct PviommuPassed {
+    PCIDevice *pdev;
+    VFIODevice *device;
+} PviommuPassed;
+
 /**
  * struct PviommuSpace - the address space of one group
  * @device: the IOMMU
@@ -66,7 +85,12 @@ typedef struct PviommuCounters {
  * @devfn: see @bus
  * @host_group: number of the host's IOMMU group whose functions share the
  *              space, or -1
- * @root: holds @bypass and @iommu, of which one at most is enabled
+ * @passed: PviommuPassed, when the devices of the space are moved between
+ *          host page tables; NULL when the address space is mirrored
+ * @iommufd: what those tables are made of, while there are devices
+ * @table: the one that the devices are on; NULL for QEMU's
+ * @root: holds @bypass and @iommu, of which one at most is enabled; these
+ *        and the next two are unused with @passed
  * @bypass: alias of system memory
  * @iommu: where core translates
  * @as: the address space
@@ -86,6 +110,9 @@ typedef struct PviommuSpace {
     PCIBus *bus;
     int devfn;
     int host_group;
+    GArray *passed;
+    PviommuIommufd *iommufd;
+    PviommuTable *table;
     MemoryRegion root;
     MemoryRegion bypass;
     IOMMUMemoryRegion iommu;
@@ -159,6 +186,11 @@ typedef struct PviommuEvents {
  * @spaces: PviommuSpace *, owned, for the life of the device
  * @endpoints: PviommuPciEndpoint *, owned
  * @numbers: core's endpoint to its PviommuPciEndpoint
+ * @iommufds: iommufd objects in use
+ * @table_root: holds no more than @table_msi
+ * @table_msi: alias of the MSI region
+ * @table_as: what devices on host page tables are given as address space
+ * @said_path: the operator was told that host-path=auto found no iommufd
  * @listener: tells of devices that come and go
  * @memory: tells of guest memory that comes and goes
  * @ready: freezes what the guest will read
@@ -175,6 +207,9 @@ typedef struct PviommuEvents {
  * @boot_bypass: property boot-bypass
  * @granule: property granule
  * @aw_bits: property aw-bits; 0 for auto
+ * @host_path_name: property host-path
+ * @host_path: the same, parsed
+ * @keep_bypass: property keep-bypass
  * @max_domains: property max-domains
  * @max_mappings: property max-mappings
  * @log_path: property requests-log
@@ -192,6 +227,11 @@ struct PviommuDevice {
     GPtrArray *spaces;
     GPtrArray *endpoints;
     GHashTable *numbers;
+    PviommuIommufdList iommufds;
+    MemoryRegion table_root;
+    MemoryRegion table_msi;
+    AddressSpace table_as;
+    bool said_path;
     DeviceListener listener;
     PviommuMemory memory;
     Notifier ready;
@@ -210,6 +250,9 @@ struct PviommuDevice {
     bool boot_bypass;
     char *granule;
     uint8_t aw_bits;
+    char *host_path_name;
+    PviommuHostPath host_path;
+    bool keep_bypass;
     uint32_t max_domains;
     uint64_t max_mappings;
     char *log_path;
@@ -230,6 +273,27 @@ extern const PropertyInfo pviommu_prop_region;
 void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq);
 void pviommu_requests_more(void *opaque);
 
+/**
+ * struct PviommuTarget - a place that holds the mappings of a domain
+ * @host: the place
+ * @space: whose address space it is; NULL when it is a host page table
+ *
+ * The rest is private to pviommu_target_next(), all zeros to start.
+ */
+typedef struct PviommuTarget {
+    PviommuHost *host;
+    PviommuSpace *space;
+    unsigned table;
+    PviommuGroup *group;
+} PviommuTarget;
+
+/* targets.c: all places that hold the mappings of a domain */
+bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target);
+PviommuSpace *pviommu_target_space(PviommuDevice *s,
+                                   const PviommuTarget *target);
+void pviommu_target_lose(PviommuDevice *s, PviommuTarget *target);
+bool pviommu_target_spare(PviommuDevice *s, PviommuTarget *target);
+
 /* change.c: from core to host, and back when the host refuses */
 int pviommu_change_apply(PviommuDevice *s, PviommuChange *change);
 void pviommu_change_force(PviommuDevice *s, PviommuChange *change);
@@ -241,17 +305,35 @@ void pviommu_follow_memory_stop(PviommuDevice *s);
 
 /* space.c: address spaces */
 PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
-                                int host_group);
+                                int host_group, bool tables);
 void pviommu_space_free(PviommuSpace *space);
 void pviommu_space_init_type(void);
 int pviommu_space_switch(PviommuSpace *space);
 void pviommu_space_force(PviommuSpace *space);
 bool pviommu_space_served(const PviommuSpace *space);
+const char *pviommu_space_host_path(PviommuSpace *space);
+char *pviommu_space_host_devices(PviommuSpace *space);
 void pviommu_space_lose(PviommuSpace *space);
 void pviommu_space_retry(PviommuSpace *space);
 void pviommu_space_park(PviommuSpace *space);
 void pviommu_space_regions_changed(PviommuSpace *space);
 void pviommu_space_refused(PviommuSpace *space, const char *what, int err);
+
+/* tables.c: devices that are moved between host page tables */
+extern const PviommuMapping pviommu_all_memory;
+bool pviommu_tables_chosen(PviommuDevice *s, PCIDevice *pdev);
+AddressSpace *pviommu_tables_as(PviommuDevice *s);
+void pviommu_tables_stop(PviommuDevice *s);
+void pviommu_tables_explain(PCIDevice *pdev, Error **errp);
+void pviommu_tables_expect(PviommuSpace *space, PCIDevice *pdev);
+bool pviommu_tables_add(PviommuSpace *space, PCIDevice *pdev,
+                        VFIODevice *device, Error **errp);
+void pviommu_tables_find(PviommuSpace *space, PCIDevice *pdev);
+void pviommu_tables_remove(PviommuSpace *space, PCIDevice *pdev);
+int pviommu_tables_switch(PviommuSpace *space, PviommuState want);
+PviommuSpace *pviommu_table_space(PviommuDevice *s,
+                                  const PviommuTable *table);
+void pviommu_table_lose(PviommuDevice *s, PviommuTable *table);
 
 /* endpoints.c: PCI functions behind the IOMMU */
 extern const PCIIOMMUOps pviommu_pci_iommu_ops;
@@ -266,6 +348,9 @@ bool pviommu_endpoints_check_order(PviommuDevice *s, Error **errp);
 bool pviommu_host_info_check(PviommuDevice *s, Error **errp);
 bool pviommu_host_info_add(PviommuDevice *s, PviommuSpace *space,
                            HostIOMMUDevice *hiod, Error **errp);
+bool pviommu_host_info_add_ranges(PviommuDevice *s, PviommuSpace *space,
+                                  const char *name, GList *ranges,
+                                  Error **errp);
 void pviommu_host_info_freeze(PviommuDevice *s);
 void pviommu_host_info_check_memlock(PviommuDevice *s);
 

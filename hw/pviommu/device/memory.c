@@ -4,7 +4,8 @@
  *
  * A mapping names guest-physical addresses; what is there may come later or
  * go earlier.  Emulated endpoints see it at their next access; the hosts of
- * passed-through ones are brought in line here.  In bypass VFIO's listener
+ * passed-through ones are brought in line here, and so are host page tables
+ * with all of guest memory.  Of an address space in bypass VFIO's listener
  * does the same.
  */
 #include "qemu/osdep.h"
@@ -12,58 +13,59 @@
 #include "internal.h"
 
 typedef struct Follow {
+    PviommuDevice *device;
     const MemoryRegionSection *section;
     bool present;
     int ret;
 } Follow;
 
-static int follow_mapping(const Follow *follow, PviommuSpace *space,
-                          const PviommuMapping *mapping)
+/* Returns whether @target still holds anything */
+static bool follow_mapping(Follow *follow, PviommuTarget *target,
+                           const PviommuMapping *mapping)
 {
+    PviommuDevice *s = follow->device;
     PviommuMapping part;
     int ret;
 
     if (!pviommu_pieces_clip(mapping, follow->section, &part)) {
-        return 0;
+        return true;
     }
-    if (!follow->present) {
-        ret = pviommu_host_unmap(&space->host, &part);
-        if (ret) {
-            pviommu_space_refused(space, "to remove memory that left", -ret);
-            pviommu_space_lose(space);
-        }
-        return 0;       /* it is gone, whatever the host says */
+    ret = follow->present
+          ? pviommu_host_map(target->host, mapping, follow->section)
+          : pviommu_host_unmap(target->host, &part);
+    if (!ret) {
+        return true;
     }
-    ret = pviommu_host_map(&space->host, mapping, follow->section);
-    if (ret) {
-        pviommu_space_refused(space, "memory that came under a mapping",
-                              -ret);
-        if (ret == PVIOMMU_HOST_LOST) {
-            pviommu_space_lose(space);
-        }
+    if (pviommu_target_spare(s, target)) {
+        return false;
     }
-    return ret;
+    pviommu_space_refused(pviommu_target_space(s, target), follow->present
+                          ? "memory that came under a mapping"
+                          : "to remove memory that left", -ret);
+    if (follow->present) {
+        follow->ret = follow->ret ?: ret;   /* what left is gone anyway */
+    }
+    if (!follow->present || ret == PVIOMMU_HOST_LOST) {
+        pviommu_target_lose(s, target);
+        return false;
+    }
+    return true;
 }
 
 static void follow_domain(PviommuDomain *domain, void *opaque)
 {
-    Follow *follow = opaque;
-    PviommuGroup *group = NULL;
+    PviommuTarget target = { 0 };
 
     if (pviommu_domain_bypass(domain)) {
         return;
     }
-    while ((group = pviommu_domain_next_group(domain, group))) {
-        PviommuSpace *space = pviommu_group_opaque(group);
+    while (pviommu_target_next(domain, &target)) {
         PviommuMappingIter iter = { 0 };
         PviommuMapping mapping;
 
-        while (pviommu_space_served(space) &&
-               pviommu_mappings_next(pviommu_domain_mappings(domain), &iter,
-                                     UINT64_MAX, &mapping)) {
-            int ret = follow_mapping(follow, space, &mapping);
-
-            follow->ret = follow->ret ?: ret;
+        while (pviommu_mappings_next(pviommu_domain_mappings(domain), &iter,
+                                     UINT64_MAX, &mapping) &&
+               follow_mapping(opaque, &target, &mapping)) {
         }
     }
 }
@@ -72,10 +74,18 @@ static int memory_changed(const MemoryRegionSection *section, bool present,
                           void *opaque)
 {
     PviommuDevice *s = opaque;
-    Follow follow = { .section = section, .present = present };
+    PviommuIommufd *iommufd;
+    Follow follow = { .device = s, .section = section, .present = present };
 
     if (memory_region_is_ram(section->mr)) {
         pviommu_iommu_foreach_domain(s->iommu, follow_domain, &follow);
+        QLIST_FOREACH(iommufd, &s->iommufds, next) {
+            if (iommufd->bypass) {
+                PviommuTarget target = { .host = &iommufd->bypass->host };
+
+                follow_mapping(&follow, &target, &pviommu_all_memory);
+            }
+        }
     }
     return follow.ret;
 }

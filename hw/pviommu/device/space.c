@@ -15,17 +15,10 @@
 #include "qemu/error-report.h"
 #include "internal.h"
 
-PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
-                                int host_group)
+static void make_regions(PviommuSpace *space)
 {
-    PviommuSpace *space = g_new0(PviommuSpace, 1);
+    PviommuDevice *s = space->device;
     g_autofree char *name = g_strdup_printf("pviommu-%u", s->spaces->len);
-
-    space->device = s;
-    space->bus = bus;
-    space->devfn = devfn;
-    space->host_group = host_group;
-    space->group = pviommu_group_new(s->iommu, space);
 
     memory_region_init(&space->root, OBJECT(s), name, UINT64_MAX);
     memory_region_init_alias(&space->bypass, OBJECT(s), "pviommu-bypass",
@@ -34,7 +27,6 @@ PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
     memory_region_init_iommu(&space->iommu, sizeof(space->iommu),
                              TYPE_PVIOMMU_MEMORY_REGION, OBJECT(s), name,
                              UINT64_MAX);
-    space->shows = pviommu_group_state(space->group);
     memory_region_set_enabled(&space->bypass,
                               space->shows == PVIOMMU_BYPASS);
     memory_region_set_enabled(MEMORY_REGION(&space->iommu),
@@ -46,12 +38,10 @@ PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
 
     space->host.as = &space->as;
     space->host.mr = &space->iommu;
-    g_ptr_array_add(s->spaces, space);
-    pviommu_space_regions_changed(space);
-    return space;
+    space->host.events_only = s->host_path == PVIOMMU_HOST_PATH_NOTIFIER;
 }
 
-void pviommu_space_free(PviommuSpace *space)
+static void free_regions(PviommuSpace *space)
 {
     address_space_destroy(&space->as);
     memory_region_del_subregion(&space->root, &space->bypass);
@@ -59,6 +49,37 @@ void pviommu_space_free(PviommuSpace *space)
     object_unparent(OBJECT(&space->iommu));
     object_unparent(OBJECT(&space->bypass));
     object_unparent(OBJECT(&space->root));
+}
+
+/* @tables: its devices will be moved between host page tables */
+PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
+                                int host_group, bool tables)
+{
+    PviommuSpace *space = g_new0(PviommuSpace, 1);
+
+    space->device = s;
+    space->bus = bus;
+    space->devfn = devfn;
+    space->host_group = host_group;
+    space->group = pviommu_group_new(s->iommu, space);
+    space->shows = pviommu_group_state(space->group);
+    if (tables) {
+        space->passed = g_array_new(FALSE, FALSE, sizeof(PviommuPassed));
+    } else {
+        make_regions(space);
+    }
+    g_ptr_array_add(s->spaces, space);
+    pviommu_space_regions_changed(space);
+    return space;
+}
+
+void pviommu_space_free(PviommuSpace *space)
+{
+    if (space->passed) {
+        g_array_free(space->passed, TRUE);
+    } else {
+        free_regions(space);
+    }
     pviommu_group_free(space->group);
     pviommu_regions_free(space->regions);
     g_free_rcu(space, rcu);
@@ -160,12 +181,16 @@ static int show_domain(PviommuSpace *space, PviommuState want)
 /*
  * Bring the host in line with core.  Nothing of the old state is left before
  * anything of the new one is there.  Returns 0, or a negative errno when the
- * host refused: then the space shows nothing.
+ * host refused: then the space shows nothing, or on host page tables what it
+ * did before.
  */
 int pviommu_space_switch(PviommuSpace *space)
 {
     PviommuState want = pviommu_group_state(space->group);
 
+    if (space->passed) {
+        return pviommu_tables_switch(space, want);
+    }
     return want == PVIOMMU_BYPASS ? show_bypass(space)
                                   : show_domain(space, want);
 }
@@ -186,7 +211,7 @@ void pviommu_space_force(PviommuSpace *space)
         return;
     }
     set_fenced(space, true);
-    if (pviommu_space_switch(space)) {
+    if (pviommu_space_switch(space) && !space->passed) {
         /* Not even empty: VFIO's listener drops all with the region */
         enable_iommu(space, false);
         enable_iommu(space, true);
@@ -200,11 +225,34 @@ void pviommu_space_force(PviommuSpace *space)
                  "guest may attach it again", name);
 }
 
-/* Whether changes of the domain must be carried to the host */
+/* Whether changes of the domain must be carried to the address space */
 bool pviommu_space_served(const PviommuSpace *space)
 {
-    return !pviommu_group_fenced(space->group) &&
+    return !space->passed && !pviommu_group_fenced(space->group) &&
            !pviommu_host_idle(&space->host);
+}
+
+/* The way to the host, and the names of the devices there or NULL */
+const char *pviommu_space_host_path(PviommuSpace *space)
+{
+    return space->passed ? pviommu_table_ops.name
+                         : pviommu_host_path(&space->host);
+}
+
+char *pviommu_space_host_devices(PviommuSpace *space)
+{
+    GString *names;
+
+    if (!space->passed) {
+        return pviommu_host_device_name(&space->host);
+    }
+    names = g_string_new(NULL);
+    for (unsigned i = 0; i < space->passed->len; i++) {
+        g_string_append_printf(names, "%s%s", i ? "," : "",
+                               g_array_index(space->passed, PviommuPassed,
+                                             i).device->name);
+    }
+    return g_string_free(names, names->len == 0);
 }
 
 /* Nothing is known of what the host holds: let it hold nothing */
@@ -224,7 +272,9 @@ void pviommu_space_retry(PviommuSpace *space)
 /* Show nothing: the last device of the space has left */
 void pviommu_space_park(PviommuSpace *space)
 {
-    show_domain(space, PVIOMMU_BLOCKED);
+    if (!space->passed) {
+        show_domain(space, PVIOMMU_BLOCKED);
+    }
     space->parked = true;
     space->passthrough = false;
     space->told = 0;

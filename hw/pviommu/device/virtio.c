@@ -245,6 +245,27 @@ static bool check_bus(PviommuDevice *s, Error **errp)
     return pviommu_endpoints_check_order(s, errp);
 }
 
+static bool parse_host_path(PviommuDevice *s, Error **errp)
+{
+    static const char *const names[] = {
+        [PVIOMMU_HOST_PATH_AUTO] = "auto",
+        [PVIOMMU_HOST_PATH_NOTIFIER] = "notifier",
+        [PVIOMMU_HOST_PATH_CONTAINER] = "container",
+        [PVIOMMU_HOST_PATH_IOMMUFD] = "iommufd",
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        if (!s->host_path_name || !strcmp(s->host_path_name, names[i])) {
+            s->host_path = i;
+            return true;
+        }
+    }
+    error_setg(errp, "host-path '%s' is not known", s->host_path_name);
+    error_append_hint(errp, "It is one of auto, notifier, container, "
+                      "iommufd.\n");
+    return false;
+}
+
 static void make_state(PviommuDevice *s)
 {
     const PviommuConfig config = {
@@ -269,6 +290,7 @@ static void free_state(PviommuDevice *s)
     for (unsigned i = 0; i < s->spaces->len; i++) {
         pviommu_space_free(g_ptr_array_index(s->spaces, i));
     }
+    pviommu_tables_stop(s);
     g_ptr_array_free(s->spaces, TRUE);
     g_ptr_array_free(s->endpoints, TRUE);
     g_hash_table_destroy(s->numbers);
@@ -285,7 +307,7 @@ static void device_realize(DeviceState *dev, Error **errp)
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
     PviommuDevice *s = PVIOMMU_DEVICE(dev);
 
-    if (!check_bus(s, errp)) {
+    if (!check_bus(s, errp) || !parse_host_path(s, errp)) {
         return;
     }
     add_msi_region(s);
@@ -348,6 +370,8 @@ static const Property properties[] = {
     DEFINE_PROP_STRING("granule", PviommuDevice, granule),
     DEFINE_PROP("aw-bits", PviommuDevice, aw_bits, pviommu_prop_aw_bits,
                 uint8_t),
+    DEFINE_PROP_STRING("host-path", PviommuDevice, host_path_name),
+    DEFINE_PROP_BOOL("keep-bypass", PviommuDevice, keep_bypass, true),
     DEFINE_PROP_UINT32("max-domains", PviommuDevice, max_domains, 65536),
     DEFINE_PROP_UINT64("max-mappings", PviommuDevice, max_mappings,
                        4 * 1024 * 1024),

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: devices that are moved between host page tables
+ *
+ * Blocked is the table that QEMU's VFIO code gave the device: its address
+ * space holds no memory, so nor does the table.  Bypass is one table for all
+ * devices of an iommufd object, with all of guest memory.  Translated is one
+ * for each domain and iommufd object, which takes the domain's mappings once,
+ * however many devices are on it.
+ */
+#include "qemu/osdep.h"
+
+#include "block/aio.h"
+#include "exec/address-spaces.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "internal.h"
+
+/* Identity, of whatever memory there is */
+const PviommuMapping pviommu_all_memory = {
+    .last = UINT64_MAX,
+    .flags = PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE,
+};
+
+static IOMMUFDBackend *backend_of(PCIDevice *pdev)
+{
+    Object *link = object_property_find(OBJECT(pdev), "iommufd")
+        ? object_property_get_link(OBJECT(pdev), "iommufd", NULL) : NULL;
+
+    return (IOMMUFDBackend *)object_dynamic_cast(link, TYPE_IOMMUFD_BACKEND);
+}
+
+static bool is_in_use(PviommuDevice *s, IOMMUFDBackend *backend)
+{
+    PviommuIommufd *iommufd;
+
+    QLIST_FOREACH(iommufd, &s->iommufds, next) {
+        if (iommufd->backend == backend) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a function that asks for its address space shall be on tables */
+bool pviommu_tables_chosen(PviommuDevice *s, PCIDevice *pdev)
+{
+    IOMMUFDBackend *backend = backend_of(pdev);
+    Error *err = NULL;
+
+    if (!backend || (s->host_path != PVIOMMU_HOST_PATH_AUTO &&
+                     s->host_path != PVIOMMU_HOST_PATH_IOMMUFD)) {
+        return false;
+    }
+    if (is_in_use(s, backend) || pviommu_iommufd_probe(backend, &err)) {
+        return true;
+    }
+    if (s->host_path == PVIOMMU_HOST_PATH_AUTO && !s->said_path) {
+        s->said_path = true;
+        error_prepend(&err, "pviommu: host-path=auto takes container for "
+                      "devices with an iommufd object: ");
+        warn_report_err(err);
+        return false;
+    }
+    error_free(err);
+    return false;
+}
+
+/* Why host-path=iommufd does not go for a function */
+void pviommu_tables_explain(PCIDevice *pdev, Error **errp)
+{
+    ERRP_GUARD();
+    IOMMUFDBackend *backend = backend_of(pdev);
+
+    if (!backend) {
+        error_setg(errp, "host-path=iommufd, but the device has no iommufd "
+                   "object");
+        error_append_hint(errp, "Add -object iommufd,id=iommufd0 and give "
+                          "the device iommufd=iommufd0, or choose "
+                          "host-path=auto.\n");
+    } else if (pviommu_iommufd_probe(backend, errp)) {
+        error_setg(errp, "host-path=iommufd, but the device is behind a "
+                   "bridge that makes requests in its own name");
+        error_append_hint(errp, "Put it elsewhere, or choose "
+                          "host-path=auto.\n");
+    } else {
+        error_prepend(errp, "host-path=iommufd: ");
+    }
+}
+
+/* Interrupts without irqfd are stores to the device's address space */
+AddressSpace *pviommu_tables_as(PviommuDevice *s)
+{
+    if (s->table_as.root) {
+        return &s->table_as;
+    }
+    memory_region_init(&s->table_root, OBJECT(s), "pviommu-tables",
+                       UINT64_MAX);
+    for (unsigned i = 0; i < s->nr_regions; i++) {
+        const PviommuRegion *region = &s->regions[i];
+
+        if (region->type == PVIOMMU_REGION_MSI) {   /* there is one at most */
+            memory_region_init_alias(&s->table_msi, OBJECT(s), "pviommu-msi",
+                                     get_system_memory(), region->first,
+                                     region->last - region->first + 1);
+            memory_region_add_subregion(&s->table_root, region->first,
+                                        &s->table_msi);
+        }
+    }
+    address_space_init(&s->table_as, &s->table_root, "pviommu-tables");
+    return &s->table_as;
+}
+
+void pviommu_tables_stop(PviommuDevice *s)
+{
+    if (s->table_as.root) {
+        address_space_destroy(&s->table_as);
+    }
+}
+
+/* The first address space whose devices are on a table, or NULL */
+PviommuSpace *pviommu_table_space(PviommuDevice *s, const PviommuTable *table)
+{
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        if (space->table == table) {
+            return space;
+        }
+    }
+    return NULL;
+}
+
+static void free_table(PviommuTable *table)
+{
+    if (table->iommufd->bypass == table) {
+        table->iommufd->bypass = NULL;
+        pviommu_table_free(table);
+    } else {
+        g_ptr_array_remove(table->owner, table);
+    }
+}
+
+/* Nothing is known of what a table holds: block its devices and free it */
+void pviommu_table_lose(PviommuDevice *s, PviommuTable *table)
+{
+    PviommuSpace *space;
+
+    while ((space = pviommu_table_space(s, table))) {
+        pviommu_space_lose(space);
+    }
+    free_table(table);
+}
+
+static int bypass_table(PviommuIommufd *iommufd, PviommuTable **table)
+{
+    int ret;
+
+    *table = iommufd->bypass;
+    if (*table) {
+        return 0;
+    }
+    ret = pviommu_table_new(iommufd, table);
+    if (!ret) {
+        ret = pviommu_host_map(&(*table)->host, &pviommu_all_memory, NULL);
+        if (ret) {
+            pviommu_table_free(*table);
+        } else {
+            iommufd->bypass = *table;
+        }
+    }
+    return ret;
+}
+
+static int domain_table(PviommuIommufd *iommufd, PviommuDomain *domain,
+                        PviommuTable **table)
+{
+    GPtrArray *tables = pviommu_domain_opaque(domain);
+    int ret;
+
+    for (unsigned i = 0; tables && i < tables->len; i++) {
+        *table = g_ptr_array_index(tables, i);
+        if ((*table)->iommufd == iommufd) {
+            return 0;
+        }
+    }
+    ret = pviommu_table_new(iommufd, table);
+    if (ret) {
+        return ret;
+    }
+    ret = pviommu_host_fill(&(*table)->host, pviommu_domain_mappings(domain));
+    if (ret) {
+        pviommu_table_free(*table);
+        return ret;
+    }
+    if (!tables) {
+        tables = g_ptr_array_new_with_free_func(
+            (GDestroyNotify)pviommu_table_free);
+        pviommu_domain_set_opaque(domain, tables);
+    }
+    (*table)->owner = tables;
+    g_ptr_array_add(tables, *table);
+    return 0;
+}
+
+static int move_one(const PviommuPassed *passed, PviommuTable *table)
+{
+    return table ? pviommu_table_attach(table, passed->device)
+                 : pviommu_table_leave(passed->device);
+}
+
+/* All devices of the space, or none; on QEMU's table when neither works */
+static int move(PviommuSpace *space, PviommuTable *table)
+{
+    int ret = 0;
+
+    for (unsigned i = 0; i < space->passed->len && !ret; i++) {
+        ret = move_one(&g_array_index(space->passed, PviommuPassed, i),
+                       table);
+        if (ret && i) {
+            /* One host group moves as one: the first takes back the rest */
+            ret = move_one(&g_array_index(space->passed, PviommuPassed, 0),
+                           space->table) ? PVIOMMU_HOST_LOST : ret;
+        }
+    }
+    if (!ret || !table || ret == PVIOMMU_HOST_LOST) {
+        space->table = ret ? NULL : table;
+    }
+    return ret;
+}
+
+int pviommu_tables_switch(PviommuSpace *space, PviommuState want)
+{
+    PviommuTable *was = space->table, *table = NULL;
+    PviommuDevice *s = space->device;
+    int ret = 0;
+
+    if (space->passed->len && want == PVIOMMU_BYPASS) {
+        ret = bypass_table(space->iommufd, &table);
+    } else if (space->passed->len && want == PVIOMMU_TRANSLATED) {
+        ret = domain_table(space->iommufd, pviommu_group_domain(space->group),
+                           &table);
+    }
+    if (ret) {
+        pviommu_space_refused(space, want == PVIOMMU_BYPASS
+                              ? "guest memory for bypass"
+                              : "the mappings of a domain", -ret);
+        return ret;
+    }
+    if (table != was) {
+        ret = move(space, table);
+        if (ret) {
+            pviommu_space_refused(space, "another page table", -ret);
+        }
+    }
+    /* A table that was made for nothing, or is not to be kept */
+    if (ret && table && !pviommu_table_space(s, table)) {
+        free_table(table);
+    }
+    if (was && was == was->iommufd->bypass && !s->keep_bypass &&
+        !pviommu_table_space(s, was)) {
+        free_table(was);
+    }
+    if (!ret) {
+        space->shows = want;
+    }
+    return ret;
+}
+
+static void release_domain(PviommuDomain *domain, void *opaque)
+{
+    GPtrArray *tables = pviommu_domain_opaque(domain);
+    const PviommuIommufd *iommufd = opaque;
+
+    for (unsigned i = tables ? tables->len : 0; i > 0; i--) {
+        PviommuTable *table = g_ptr_array_index(tables, i - 1);
+
+        if (table->iommufd == iommufd) {
+            free_table(table);
+        }
+    }
+}
+
+static void put_iommufd(PviommuDevice *s, PviommuIommufd *iommufd)
+{
+    if (iommufd->users == 1) {
+        pviommu_iommu_foreach_domain(s->iommu, release_domain, iommufd);
+        if (iommufd->bypass) {
+            free_table(iommufd->bypass);
+        }
+    }
+    pviommu_iommufd_put(iommufd);
+}
+
+static bool has(const PviommuSpace *space, const PCIDevice *pdev)
+{
+    for (unsigned i = 0; i < space->passed->len; i++) {
+        if (g_array_index(space->passed, PviommuPassed, i).pdev == pdev) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void resume(void *opaque)
+{
+    PviommuSpace *space = opaque;
+
+    if (space->passed->len) {
+        pviommu_space_force(space);
+    }
+}
+
+/*
+ * A function of the same host group is about to join the devices of the
+ * space: the host attaches it only to what the group is on, and VFIO only to
+ * QEMU's table.
+ */
+void pviommu_tables_expect(PviommuSpace *space, PCIDevice *pdev)
+{
+    if (!space->table || DEVICE(pdev)->realized ||
+        has(space, pdev)) {
+        return;
+    }
+    move(space, NULL);
+    space->shows = PVIOMMU_BLOCKED;
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), resume, space);
+}
+
+static bool learn_ranges(PviommuSpace *space, VFIODevice *device,
+                         Error **errp)
+{
+    GList *ranges;
+    bool ok = pviommu_iommufd_ranges(space->iommufd, device, &ranges, errp) &&
+              pviommu_host_info_add_ranges(space->device, space, device->name,
+                                           ranges, errp);
+
+    g_list_free_full(ranges, g_free);
+    return ok;
+}
+
+/* Take a device that VFIO has attached to QEMU's table */
+bool pviommu_tables_add(PviommuSpace *space, PCIDevice *pdev,
+                        VFIODevice *device, Error **errp)
+{
+    ERRP_GUARD();
+    PviommuDevice *s = space->device;
+    PviommuPassed passed = { .pdev = pdev, .device = device };
+    PviommuIommufd *iommufd = pviommu_iommufd_get(&s->iommufds,
+                                                  device->iommufd, errp);
+    int ret;
+
+    if (!iommufd) {
+        return false;
+    }
+    if (space->passed->len && space->iommufd != iommufd) {
+        error_setg(errp, "%s is in one IOMMU group of the host with %s, but "
+                   "has another iommufd object", device->name,
+                   g_array_index(space->passed, PviommuPassed,
+                                 0).device->name);
+        error_append_hint(errp, "Give them the same.\n");
+        put_iommufd(s, iommufd);
+        return false;
+    }
+    space->iommufd = iommufd;
+    if (!learn_ranges(space, device, errp)) {
+        put_iommufd(s, iommufd);
+        return false;
+    }
+    g_array_append_val(space->passed, passed);
+    ret = pviommu_space_switch(space);
+    if (ret) {
+        pviommu_tables_remove(space, pdev);
+        error_setg_errno(errp, -ret, "pviommu: the host cannot serve %s",
+                         device->name);
+        return false;
+    }
+    return true;
+}
+
+/* VFIO tells of no mdev, see vfio_realize() in hw/vfio/pci.c: look for it */
+void pviommu_tables_find(PviommuSpace *space, PCIDevice *pdev)
+{
+    VFIODevice *device;
+    Error *err = NULL;
+
+    if (has(space, pdev)) {
+        return;
+    }
+    QLIST_FOREACH(device, &vfio_device_list, global_next) {
+        if (device->dev == DEVICE(pdev) &&
+            !pviommu_tables_add(space, pdev, device, &err)) {
+            error_report_err(err);
+            pviommu_space_lose(space);
+        }
+    }
+}
+
+/* Let a device go before VFIO detaches it */
+void pviommu_tables_remove(PviommuSpace *space, PCIDevice *pdev)
+{
+    for (unsigned i = 0; i < space->passed->len; i++) {
+        if (g_array_index(space->passed, PviommuPassed, i).pdev != pdev) {
+            continue;
+        }
+        if (space->passed->len == 1) {
+            move(space, NULL);
+        }
+        g_array_remove_index(space->passed, i);
+        put_iommufd(space->device, space->iommufd);
+        return;
+    }
+}

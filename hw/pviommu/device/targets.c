@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: all places that hold the mappings of a domain
+ *
+ * First its host page tables, whether an endpoint is on them now or not; then
+ * the address spaces of those of its endpoints that somebody mirrors.
+ */
+#include "qemu/osdep.h"
+
+#include "internal.h"
+
+/**
+ * pviommu_target_next - walk the places
+ * @domain: the domain
+ * @target: the walk; all zeros to start
+ *
+ * A group that is fenced has no part in it.
+ *
+ * Return: whether there is one more.
+ */
+bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target)
+{
+    GPtrArray *tables = pviommu_domain_opaque(domain);
+
+    if (!target->group && tables && target->table < tables->len) {
+        PviommuTable *table = g_ptr_array_index(tables, target->table++);
+
+        target->host = &table->host;
+        return true;
+    }
+    while ((target->group = pviommu_domain_next_group(domain,
+                                                      target->group))) {
+        target->space = pviommu_group_opaque(target->group);
+        if (pviommu_space_served(target->space)) {
+            target->host = &target->space->host;
+            return true;
+        }
+    }
+    return false;
+}
+
+/**
+ * pviommu_target_space - find an endpoint that uses a place
+ * @s: the device
+ * @target: the place
+ *
+ * Return: its address space, or that of the first device on the host page
+ * table; NULL when there is none on it.
+ */
+PviommuSpace *pviommu_target_space(PviommuDevice *s,
+                                   const PviommuTarget *target)
+{
+    return target->space ?: pviommu_table_space(s, target->host->table);
+}
+
+/**
+ * pviommu_target_lose - nothing is known of what a place holds
+ * @s: the device
+ * @target: the place; a walk may go on with it
+ *
+ * The endpoints that use it are blocked; a host page table is freed.
+ */
+void pviommu_target_lose(PviommuDevice *s, PviommuTarget *target)
+{
+    if (target->space) {
+        pviommu_space_lose(target->space);
+    } else {
+        pviommu_table_lose(s, target->host->table);
+        target->table--;
+    }
+}
+
+/**
+ * pviommu_target_spare - do without a place that refuses
+ * @s: the device
+ * @target: the place; a walk may go on with it
+ *
+ * Return: true if it was a host page table that no endpoint uses: it is gone.
+ */
+bool pviommu_target_spare(PviommuDevice *s, PviommuTarget *target)
+{
+    if (pviommu_target_space(s, target)) {
+        return false;
+    }
+    pviommu_target_lose(s, target);
+    return true;
+}
