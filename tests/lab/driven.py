@@ -31,11 +31,15 @@ class Driven:
     """The machine, its devices and the model."""
 
     def __init__(self, name, subject, backend="type1", properties=""):
-        """BACKEND: type1 or iommufd."""
+        """BACKEND: type1, iommufd, or container: that of QEMU's own code
+        over iommufd."""
         self.backend = backend
         by = ""
         words = ["-machine", "q35", "-m", f"{RAM_MIB}M"]
-        if backend == "iommufd":
+        if backend == "container":
+            properties = ",".join(filter(None, [properties,
+                                                "host-path=container"]))
+        if backend != "type1":
             words += ["-object", "iommufd,id=iommufd0"]
             by = ",iommufd=iommufd0"
         words += subject.arguments(
@@ -51,6 +55,9 @@ class Driven:
         self.machine = self.qtest.machine
         self.device = Device(self.machine)
         self.domains = {}
+        # Tables that all devices share, kept when none is on them
+        self.bypass_table = False
+        self.tabled = set()     # domains that have one
         self.bypass_at_start = "boot-bypass=off" not in properties
         self.bypass = self.bypass_at_start
         self.state = None       # where the engine was taken last
@@ -58,6 +65,7 @@ class Driven:
         self.memory = tables.GuestMemory(self.machine, self._host_bar)
         self.iommu = None
         self.memory.look()
+        self._note()
 
     def __enter__(self):
         return self
@@ -77,13 +85,24 @@ class Driven:
 
     def _host_bar(self, name, bar, address):
         """iommufd of Linux 6.12 maps no BARs."""
-        if self.backend == "iommufd":
+        if self.backend != "type1":
             return None
         base = self.engine_pci.bars[bar]
         same(name, host.EDU, "whose BAR is in guest memory")
         lines = Path(f"/sys/bus/pci/devices/{name}/resource").read_text()
         start = int(lines.splitlines()[bar].split()[0], 16)
         return start + (address - base) >> tables.PAGE_BITS
+
+    def _note(self):
+        """Devices have moved: remember which tables the host has now."""
+        for endpoint in (self.disk, self.engine):
+            if endpoint.domain is None:
+                self.bypass_table |= self.bypass
+            elif self.domains[endpoint.domain] is None:
+                self.bypass_table = True
+            else:
+                self.tabled.add(endpoint.domain)
+        self.tabled &= set(self.domains)
 
     # Requests, each also to the model
 
@@ -97,12 +116,14 @@ class Driven:
             self.domains[domain] = None
         else:
             self.domains.setdefault(domain, tables.Domain())
+        self._note()
 
     def detach(self, endpoint):
         """Detach."""
         same(self.iommu.detach(endpoint.domain, endpoint.id), driver.OK,
              f"DETACH of {endpoint.id:#x}: status")
         self._leave(endpoint)
+        self._note()
 
     def _leave(self, endpoint):
         domain, endpoint.domain = endpoint.domain, None
@@ -130,6 +151,7 @@ class Driven:
         """What endpoints without a domain do."""
         self.iommu.set_bypass(int(value))
         self.bypass = value
+        self._note()
 
     def go(self, state):
         """Take the engine to a state: one of the words above, or a domain."""
@@ -151,6 +173,7 @@ class Driven:
         self.domains = {}
         for endpoint in (self.disk, self.engine, self.keeper):
             endpoint.domain = None
+        self._note()
 
     def reset_machine(self):
         """Reset all of it, and wait until that is done."""
@@ -160,6 +183,7 @@ class Driven:
             if command.get(command.COMMAND, 16) & 6 == 0:
                 self.forget()
                 self.bypass = self.bypass_at_start
+                self._note()
                 self.engine_pci.bars.clear()
                 self.memory.look()
                 return
@@ -186,12 +210,18 @@ class Driven:
         pinned what that takes: how many pages it holds."""
         self.memory.refresh()
         count = pinned = 0
+        if self.backend == "iommufd":
+            pinned = sum(len(self.domains[domain].pages(self.memory))
+                         for domain in self.tabled)
+            if self.bypass_table:
+                pinned += len(self.memory.everything())
         for name, endpoint in (("disk", self.disk), ("engine", self.engine)):
             got = tables.of_host(endpoint.address)
             wrong = tables.difference(got, self.wanted(endpoint))
             check(not wrong, f"the host's table of the {name}: {wrong}")
             count += len(got)
-            pinned += sum(1 for frame, _ in got.values()
-                          if frame not in self.memory.bar_frames)
+            if self.backend != "iommufd":
+                pinned += sum(1 for frame, _ in got.values()
+                              if frame not in self.memory.bar_frames)
         same(self.locked_kib(), pinned * tables.PAGE // 1024, "KiB pinned")
         return count

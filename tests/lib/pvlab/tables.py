@@ -118,9 +118,11 @@ class GuestMemory:
 
     def pages(self, first, last, shift=0, allowed=READ | WRITE) -> dict:
         """What a host holds that maps these guest pages, each at its own
-        number less SHIFT, with no more rights than ALLOWED.  VFIO maps all
-        that it maps to be read; where the guest may do nothing of what was
-        asked for, nothing is mapped."""
+        number less SHIFT, with no more rights than ALLOWED.  All can be read
+        on the host: QEMU's VFIO code asks for that, and the kernel's driver
+        sets the bit of reading in every entry of Intel's IOMMU
+        (__domain_mapping() in drivers/iommu/intel/iommu.c).  Where the guest
+        may do nothing of what was asked for, nothing is mapped."""
         found = {}
         for (start, count, rights, _, _), frames in zip(self._sections,
                                                         self._frames):
