@@ -98,11 +98,16 @@ bool pviommu_iommufd_ranges(PviommuIommufd *iommufd, VFIODevice *device,
 /**
  * pviommu_table_new - make an empty table
  * @iommufd: what to make it of
+ * @device: who is to be moved there first; not moved yet
  * @table: where to put it, owned by the caller
+ *
+ * The kernel pins memory and gives its verdict on a mapping only where there
+ * is an HWPT, so one is made for @device unless that is an mdev.
  *
  * Return: 0 or a negative errno.
  */
-int pviommu_table_new(PviommuIommufd *iommufd, PviommuTable **table);
+int pviommu_table_new(PviommuIommufd *iommufd, const VFIODevice *device,
+                      PviommuTable **table);
 
 /**
  * pviommu_table_free - free a table and all that is mapped
@@ -119,7 +124,7 @@ void pviommu_table_free(PviommuTable *table);
  *
  * Return: 0, or a negative errno; then the device is where it was.
  */
-int pviommu_table_attach(PviommuTable *table, VFIODevice *device);
+int pviommu_table_attach(PviommuTable *table, const VFIODevice *device);
 
 /**
  * pviommu_table_leave - move a device back to QEMU's table
@@ -129,6 +134,6 @@ int pviommu_table_attach(PviommuTable *table, VFIODevice *device);
  *
  * Return: 0, or a negative errno when the host did neither.
  */
-int pviommu_table_leave(VFIODevice *device);
+int pviommu_table_leave(const VFIODevice *device);
 
 #endif /* PVIOMMU_IOMMUFD_H */

@@ -64,8 +64,10 @@ static void follow_domain(PviommuDomain *domain, void *opaque)
         PviommuMapping mapping;
 
         while (pviommu_mappings_next(pviommu_domain_mappings(domain), &iter,
-                                     UINT64_MAX, &mapping) &&
-               follow_mapping(opaque, &target, &mapping)) {
+                                     UINT64_MAX, &mapping)) {
+            if (!follow_mapping(opaque, &target, &mapping)) {
+                break;
+            }
         }
     }
 }

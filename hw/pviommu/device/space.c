@@ -293,6 +293,8 @@ static const char *advice(int err)
     case EINVAL:
     case EFAULT:
         return "the host's IOMMU does not take such an address or size";
+    case EADDRINUSE:
+        return "the host reserves addresses that are mapped";
     default:
         return "the host's kernel log may say why";
     }

@@ -153,15 +153,22 @@ void pviommu_table_lose(PviommuDevice *s, PviommuTable *table)
     free_table(table);
 }
 
-static int bypass_table(PviommuIommufd *iommufd, PviommuTable **table)
+/* What a new table is made for: the first device of the space */
+static const VFIODevice *first_device(const PviommuSpace *space)
 {
+    return g_array_index(space->passed, PviommuPassed, 0).device;
+}
+
+static int bypass_table(const PviommuSpace *space, PviommuTable **table)
+{
+    PviommuIommufd *iommufd = space->iommufd;
     int ret;
 
     *table = iommufd->bypass;
     if (*table) {
         return 0;
     }
-    ret = pviommu_table_new(iommufd, table);
+    ret = pviommu_table_new(iommufd, first_device(space), table);
     if (!ret) {
         ret = pviommu_host_map(&(*table)->host, &pviommu_all_memory, NULL);
         if (ret) {
@@ -173,19 +180,19 @@ static int bypass_table(PviommuIommufd *iommufd, PviommuTable **table)
     return ret;
 }
 
-static int domain_table(PviommuIommufd *iommufd, PviommuDomain *domain,
-                        PviommuTable **table)
+static int domain_table(const PviommuSpace *space, PviommuTable **table)
 {
+    PviommuDomain *domain = pviommu_group_domain(space->group);
     GPtrArray *tables = pviommu_domain_opaque(domain);
     int ret;
 
     for (unsigned i = 0; tables && i < tables->len; i++) {
         *table = g_ptr_array_index(tables, i);
-        if ((*table)->iommufd == iommufd) {
+        if ((*table)->iommufd == space->iommufd) {
             return 0;
         }
     }
-    ret = pviommu_table_new(iommufd, table);
+    ret = pviommu_table_new(space->iommufd, first_device(space), table);
     if (ret) {
         return ret;
     }
@@ -237,10 +244,9 @@ int pviommu_tables_switch(PviommuSpace *space, PviommuState want)
     int ret = 0;
 
     if (space->passed->len && want == PVIOMMU_BYPASS) {
-        ret = bypass_table(space->iommufd, &table);
+        ret = bypass_table(space, &table);
     } else if (space->passed->len && want == PVIOMMU_TRANSLATED) {
-        ret = domain_table(space->iommufd, pviommu_group_domain(space->group),
-                           &table);
+        ret = domain_table(space, &table);
     }
     if (ret) {
         pviommu_space_refused(space, want == PVIOMMU_BYPASS
@@ -357,8 +363,7 @@ bool pviommu_tables_add(PviommuSpace *space, PCIDevice *pdev,
     if (space->passed->len && space->iommufd != iommufd) {
         error_setg(errp, "%s is in one IOMMU group of the host with %s, but "
                    "has another iommufd object", device->name,
-                   g_array_index(space->passed, PviommuPassed,
-                                 0).device->name);
+                   first_device(space)->name);
         error_append_hint(errp, "Give them the same.\n");
         put_iommufd(s, iommufd);
         return false;

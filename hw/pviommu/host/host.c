@@ -47,7 +47,7 @@ static bool next_receiver(const PviommuHost *host, Receiver *r)
 typedef struct MapWalk {
     const Receiver *r;
     const PviommuMapping *mapping;
-    PviommuMapping done;    /* from the first piece that is mapped to the last */
+    PviommuMapping done;    /* from the first mapped piece to the last */
     bool any;
 } MapWalk;
 

@@ -141,7 +141,21 @@ void pviommu_iommufd_put(PviommuIommufd *iommufd)
     g_free(iommufd);
 }
 
-int pviommu_table_new(PviommuIommufd *iommufd, PviommuTable **table)
+/* Make an HWPT on the table's IOAS that suits the device */
+static int add_hwpt(PviommuTable *table, const VFIODevice *device)
+{
+    uint32_t hwpt;
+    int ret = alloc_hwpt(table->iommufd->fd, device->devid, table->ioas,
+                         &hwpt);
+
+    if (!ret) {
+        g_array_append_val(table->hwpts, hwpt);
+    }
+    return ret;
+}
+
+int pviommu_table_new(PviommuIommufd *iommufd, const VFIODevice *device,
+                      PviommuTable **table)
 {
     uint32_t ioas;
     int ret = alloc_ioas(iommufd->fd, &ioas);
@@ -154,7 +168,13 @@ int pviommu_table_new(PviommuIommufd *iommufd, PviommuTable **table)
     (*table)->iommufd = iommufd;
     (*table)->ioas = ioas;
     (*table)->hwpts = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    return 0;
+    if (!device->mdev) {
+        ret = add_hwpt(*table, device);
+        if (ret) {
+            pviommu_table_free(*table);
+        }
+    }
+    return ret;
 }
 
 void pviommu_table_free(PviommuTable *table)
@@ -176,35 +196,35 @@ void pviommu_table_free(PviommuTable *table)
     g_free(table);
 }
 
-int pviommu_table_attach(PviommuTable *table, VFIODevice *device)
+int pviommu_table_attach(PviommuTable *table, const VFIODevice *device)
 {
-    uint32_t hwpt;
-    int ret;
+    int ret = -EINVAL;
 
     if (device->mdev) {
         return attach(device, table->ioas);
     }
-    for (unsigned i = 0; i < table->hwpts->len; i++) {
+    for (unsigned i = 0; i < table->hwpts->len && ret == -EINVAL; i++) {
         ret = attach(device, g_array_index(table->hwpts, uint32_t, i));
-        if (ret != -EINVAL) {
-            return ret;
-        }
     }
-    /* None is made for the device's kind of host IOMMU */
-    ret = alloc_hwpt(table->iommufd->fd, device->devid, table->ioas, &hwpt);
-    if (ret) {
+    if (ret != -EINVAL) {
         return ret;
     }
-    ret = attach(device, hwpt);
-    if (ret) {
-        destroy(table->iommufd->fd, hwpt);
-    } else {
-        g_array_append_val(table->hwpts, hwpt);
+    /* None is made for the device's kind of host IOMMU */
+    ret = add_hwpt(table, device);
+    if (!ret) {
+        uint32_t last = table->hwpts->len - 1;
+        uint32_t hwpt = g_array_index(table->hwpts, uint32_t, last);
+
+        ret = attach(device, hwpt);
+        if (ret) {
+            destroy(table->iommufd->fd, hwpt);
+            g_array_set_size(table->hwpts, last);
+        }
     }
     return ret;
 }
 
-int pviommu_table_leave(VFIODevice *device)
+int pviommu_table_leave(const VFIODevice *device)
 {
     struct vfio_device_detach_iommufd_pt arg = { .argsz = sizeof(arg) };
     const VFIOIOMMUFDContainer *container =
@@ -244,7 +264,7 @@ bool pviommu_iommufd_ranges(PviommuIommufd *iommufd, VFIODevice *device,
 {
     ERRP_GUARD();
     PviommuTable *table;
-    int ret = pviommu_table_new(iommufd, &table);
+    int ret = pviommu_table_new(iommufd, device, &table);
 
     *ranges = NULL;
     if (!ret) {
@@ -282,6 +302,9 @@ static int table_map(void *receiver, const PviommuPiece *piece)
         .iova = piece->iova,
     };
 
+    if (piece->is_device && !table->hwpts->len) {
+        return -EFAULT;     /* would be taken, and then refuse every HWPT */
+    }
     return call(table->iommufd->fd, IOMMU_IOAS_MAP, &arg);
 }
 
