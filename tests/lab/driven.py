@@ -11,6 +11,7 @@ from pvlab.tap import check, same
 FOLDER = Path(host.SHARE)
 RAM_MIB = 32
 RING = 0x1F00000        # the driver's own; everything below is for the tests
+PORT_BUS = 1            # behind the root port, if there is one
 A, B = 1, 2             # domains, kept alive by the disk and an emulated one
 BLOCKED, BYPASS, BYPASS_DOMAIN = "blocked", "bypass", "bypass-domain"
 ALL = 7                 # the domain that only bypasses
@@ -19,10 +20,10 @@ ALL = 7                 # the domain that only bypasses
 class Endpoint:
     """A function behind the IOMMU."""
 
-    def __init__(self, slot, address=None):
-        """ADDRESS: the host's name of it; None if it is emulated."""
-        self.id = slot << 3
-        self.slot = slot
+    def __init__(self, number, address=None):
+        """NUMBER: its id.  ADDRESS: the host's name of it; None if it is
+        emulated."""
+        self.id = number
         self.address = address
         self.domain = None
 
@@ -30,26 +31,36 @@ class Endpoint:
 class Driven:
     """The machine, its devices and the model."""
 
-    def __init__(self, name, subject, backend="type1", properties=""):
+    def __init__(self, name, subject, backend="type1", properties="", *,
+                 port=False, more=()):
         """BACKEND: type1, iommufd, or container: that of QEMU's own code
-        over iommufd."""
+        over iommufd.  PORT: the engine can be unplugged.  MORE: words for
+        QEMU."""
         self.backend = backend
-        by = ""
-        words = ["-machine", "q35", "-m", f"{RAM_MIB}M"]
+        words = ["-machine", "q35", "-m", f"{RAM_MIB}M", *more]
         if backend == "container":
             properties = ",".join(filter(None, [properties,
                                                 "host-path=container"]))
         if backend != "type1":
             words += ["-object", "iommufd,id=iommufd0"]
-            by = ",iommufd=iommufd0"
         words += subject.arguments(
             ",".join(filter(None, ["addr=4", properties])))
-        self.disk = Endpoint(5, host.NVME)
-        self.engine = Endpoint(6, host.EDU)
-        self.keeper = Endpoint(7)
-        for endpoint, what in ((self.disk, "disk"), (self.engine, "engine")):
-            words += ["-device", f"vfio-pci,host={endpoint.address},id={what},"
-                                 f"addr={endpoint.slot}{by}"]
+        self.disk = Endpoint(5 << 3, host.NVME)
+        self.engine = Endpoint(PORT_BUS << 8 | 1 if port else 6 << 3,
+                               host.EDU)
+        self.keeper = Endpoint(7 << 3)
+        self.passed = {"disk": self.disk, "engine": self.engine}
+        self._places = {"disk": {"addr": "5"}, "engine": {"addr": "6"}}
+        if port:
+            # without a function 0, the guest is not asked whether it leaves
+            self._places["engine"] = {"bus": "rp0", "addr": "0.1"}
+            words += ["-global",
+                      "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
+                      "-device", "pcie-root-port,id=rp0,addr=6,chassis=1"]
+        for what in self.passed:
+            words += ["-device", ",".join(
+                f"{key}={value}"
+                for key, value in self._description(what).items())]
         words += ["-device", "edu,addr=7"]
         self.qtest = qtest.Qtest(name, FOLDER, words)
         self.machine = self.qtest.machine
@@ -61,11 +72,23 @@ class Driven:
         self.bypass_at_start = "boot-bypass=off" not in properties
         self.bypass = self.bypass_at_start
         self.state = None       # where the engine was taken last
-        self.engine_pci = qtest.Function(self.qtest, self.engine.slot)
+        self.port = qtest.Port(self.qtest, 6) if port else None
+        self.engine_pci = qtest.Function(
+            self.qtest, self.engine.id >> 3 & 31, self.engine.id & 7,
+            self.engine.id >> 8)
         self.memory = tables.GuestMemory(self.machine, self._host_bar)
         self.iommu = None
         self.memory.look()
         self._note()
+
+    def _description(self, what) -> dict:
+        """What makes a passed-through device."""
+        description = {"driver": "vfio-pci", "id": what,
+                       "host": self.passed[what].address,
+                       **self._places[what]}
+        if self.backend != "type1":
+            description["iommufd"] = "iommufd0"
+        return description
 
     def __enter__(self):
         return self
@@ -79,6 +102,8 @@ class Driven:
             self.iommu.start()
         else:
             self.iommu = driver.Iommu(self.qtest, 4, 0xE0000000, RING)
+        if self.port:
+            self.port.open(PORT_BUS)
         self.engine_pci.place(0, 0xE0100000)
         self.engine_pci.enable()
         self.memory.look()
@@ -95,7 +120,7 @@ class Driven:
 
     def _note(self):
         """Devices have moved: remember which tables the host has now."""
-        for endpoint in (self.disk, self.engine):
+        for endpoint in self.passed.values():
             if endpoint.domain is None:
                 self.bypass_table |= self.bypass
             elif self.domains[endpoint.domain] is None:
@@ -189,6 +214,25 @@ class Driven:
                 return
         raise TimeoutError("the machine does not reset")
 
+    # The engine comes and goes
+
+    def unplug(self):
+        """Take it out, and wait until QEMU has let it go."""
+        self.machine.qmp("device_del", id="engine")
+        self.machine.wait_event("DEVICE_DELETED", device="engine")
+        self._leave(self.engine)
+        del self.passed["engine"]
+        self._note()
+        self.state = None
+        check(tables.none_of_host(self.engine.address),
+              "the host still has a table of the engine")
+
+    def plug(self):
+        """Put it back."""
+        self.passed["engine"] = self.engine
+        self.machine.qmp("device_add", **self._description("engine"))
+        self._note()
+
     # What the host holds
 
     def wanted(self, endpoint) -> dict:
@@ -206,8 +250,8 @@ class Driven:
             "VmLck" if self.backend == "type1" else "VmPin")
 
     def compare(self) -> int:
-        """The host holds for both devices what the model says, and has
-        pinned what that takes: how many pages it holds."""
+        """The host holds for all devices what the model says, and has pinned
+        what that takes: how many pages it holds."""
         self.memory.refresh()
         count = pinned = 0
         if self.backend == "iommufd":
@@ -215,7 +259,7 @@ class Driven:
                          for domain in self.tabled)
             if self.bypass_table:
                 pinned += len(self.memory.everything())
-        for name, endpoint in (("disk", self.disk), ("engine", self.engine)):
+        for name, endpoint in self.passed.items():
             got = tables.of_host(endpoint.address)
             wrong = tables.difference(got, self.wanted(endpoint))
             check(not wrong, f"the host's table of the {name}: {wrong}")

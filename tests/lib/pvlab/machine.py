@@ -117,6 +117,15 @@ class Machine:
             self._qmp.connect()
         return self._qmp.cmd(command, **arguments)
 
+    def wait_event(self, name, timeout=60, **data):
+        """Wait for an event of this name, with these data, that came after
+        the first command or will yet come."""
+        while True:
+            event = self._qmp.pull_event(wait=float(timeout))
+            if event["event"] == name and \
+                    data.items() <= event["data"].items():
+                return
+
     def get(self, device, name):
         """The property NAME of the device with the id DEVICE."""
         return self.qmp("qom-get", path=f"/machine/peripheral/{device}",

@@ -105,18 +105,19 @@ class Qtest:
 
 
 class Function:
-    """A PCI function on bus 0, by ports 0xcf8 and 0xcfc of a PC."""
+    """A PCI function, by ports 0xcf8 and 0xcfc of a PC."""
 
     COMMAND, BAR = 0x04, 0x10
 
-    def __init__(self, qtest: Qtest, slot, function=0):
+    def __init__(self, qtest: Qtest, slot, function=0, bus=0):
         self.qtest = qtest
+        self.bus = bus
         self.devfn = slot << 3 | function
         self.bars = {}
 
     def _select(self, offset) -> int:
-        self.qtest.order("outl", 0xCF8,
-                         1 << 31 | self.devfn << 8 | offset & 0xFC)
+        self.qtest.order("outl", 0xCF8, 1 << 31 | self.bus << 16 |
+                         self.devfn << 8 | offset & 0xFC)
         return 0xCFC + (offset & 3)
 
     def get(self, offset, bits=32) -> int:
@@ -155,3 +156,17 @@ class Function:
             if self.get(offset, 8) == wanted:
                 yield offset
             offset = self.get(offset + 1, 8)
+
+
+class Port(Function):
+    """A root port."""
+
+    BUSES, WINDOW = 0x18, 0x20
+
+    def open(self, bus, window=None):
+        """Give the bus behind it a number and, if told, 1 MiB of memory
+        space at WINDOW."""
+        self.set(self.BUSES, bus << 16 | bus << 8 | self.bus)
+        if window is not None:
+            self.set(self.WINDOW, window | window >> 16)
+        self.enable()

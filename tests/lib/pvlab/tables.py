@@ -27,10 +27,19 @@ def mount_debugfs():
                        check=True)
 
 
+def _dump(address) -> list:
+    path = DEBUGFS / f"iommu/intel/{address}/domain_translation_struct"
+    return path.read_text().splitlines()
+
+
+def none_of_host(address) -> bool:
+    """Whether the host has no table for its PCI device."""
+    return not any(_dump(address))
+
+
 def of_host(address) -> dict:
     """The host's table for its PCI device, read from the kernel."""
-    path = DEBUGFS / f"iommu/intel/{address}/domain_translation_struct"
-    lines = path.read_text().splitlines()
+    lines = _dump(address)
     if not lines or address not in lines[0]:
         raise ValueError(f"{address} has no table: {lines[:1]}")
     pages = {}
