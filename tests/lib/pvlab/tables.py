@@ -73,6 +73,7 @@ class GuestMemory:
         self._sections = []     # (first, count, rights, where QEMU has it)
         self._frames = []       # of each section, as the kernel's pagemap
         self.bar_frames = set()
+        self.vmem = None        # the driver of virtio-mem, if there is one
 
     def _ask(self, command) -> str:
         return self._machine.qmp("human-monitor-command",
@@ -91,17 +92,23 @@ class GuestMemory:
             if count <= 0:
                 continue
             if kind == "ramd":
-                where = None
                 frames = self._bar(first, count, name, view)
-                if not frames:
-                    continue
+                if frames:
+                    self._sections.append((first, count, READ | WRITE, None,
+                                           frames))
+            elif self.vmem and first == self.vmem.address >> PAGE_BITS:
+                size = self.vmem.block_size >> PAGE_BITS
+                for block in self.vmem.plugged:
+                    self._ram(first + block * size, size, READ | WRITE)
             else:
-                answer = self._ask(f"gpa2hva {first << PAGE_BITS:#x}")
-                where = int(answer.rsplit(" ", 1)[1], 16)
-                frames = []
-            self._sections.append((first, count, READ | (
-                0 if kind == "rom" else WRITE), where, frames))
+                self._ram(first, count,
+                          READ if kind == "rom" else READ | WRITE)
         self.refresh()
+
+    def _ram(self, first, count, rights):
+        answer = self._ask(f"gpa2hva {first << PAGE_BITS:#x}")
+        self._sections.append((first, count, rights,
+                               int(answer.rsplit(" ", 1)[1], 16), []))
 
     def _bar(self, first, count, name, view) -> list:
         bar = int(re.search(re.escape(name) + r" BAR (\d)", view).group(1))
