@@ -72,11 +72,11 @@ class Kernel:
         return done
 
 
-def _find(variable, script) -> Kernel:
+def _find(variable, script, *words) -> Kernel:
     given = os.environ.get(variable)
     if not given:
-        done = subprocess.run([paths.ROOT / "scripts" / script], text=True,
-                              stdout=subprocess.PIPE, check=False)
+        done = subprocess.run([paths.ROOT / "scripts" / script, *words],
+                              text=True, stdout=subprocess.PIPE, check=False)
         given = done.stdout.strip()
         if done.returncode != 0 or not given:
             raise paths.Missing(f"no kernel; see scripts/{script}")
@@ -89,8 +89,9 @@ def debian() -> Kernel:
     return _find("PVIOMMU_KERNEL", "fetch-kernel")
 
 
-def lab() -> Kernel:
+def lab(build=True) -> Kernel:
     """The lab's own kernel, with iommufd, and a look into the host's tables:
     the folder that PVIOMMU_LAB_KERNEL names, or that scripts/build-lab-kernel
-    keeps in the cache."""
-    return _find("PVIOMMU_LAB_KERNEL", "build-lab-kernel")
+    keeps in the cache.  BUILD: make it if it is not there."""
+    return _find("PVIOMMU_LAB_KERNEL", "build-lab-kernel",
+                 *(() if build else ("--cached",)))

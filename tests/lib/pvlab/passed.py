@@ -43,6 +43,8 @@ class PassedGuest:
                     filter(None, [properties, f"requests-log={self._log}"]))
             words += iommu.arguments(properties)
         by = ""
+        # What the kernel counts memory as that it pins for this guest
+        self.counter = "VmPin" if iommufd else "VmLck"
         if iommufd:
             words += ["-object", "iommufd,id=iommufd0"]
             by = ",iommufd=iommufd0"
@@ -75,7 +77,7 @@ class PassedGuest:
 
     def locked_mib(self) -> float:
         """The memory that the kernel holds locked for this guest."""
-        return self.machine.status_kib("VmLck") / 1024
+        return self.machine.status_kib(self.counter) / 1024
 
     def mappings(self) -> int | None:
         """How many mappings the IOMMU holds; None if it does not tell."""
