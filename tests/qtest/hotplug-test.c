@@ -2,8 +2,7 @@
 /*
  * Endpoints that are plugged and unplugged, in every state
  *
- * The observer sits behind a root port as function 1 of a device without
- * function 0: such a one leaves without asking the guest.
+ * The observer sits behind a root port, see watch_plug().
  */
 #include "qemu/osdep.h"
 
@@ -11,7 +10,6 @@
 #include "watch.h"
 
 #define PAGE 4096ULL
-#define PORT_BDF (3 << 3)
 
 typedef struct Scene {
     const char *how;
@@ -23,7 +21,7 @@ typedef struct Scene {
 
 static void set_bus_number(Scene *s, uint8_t number)
 {
-    QPCIDevice *port = qpci_device_find(s->v->bus, PORT_BDF);
+    QPCIDevice *port = qpci_device_find(s->v->bus, WATCH_PORT_BDF);
 
     qpci_config_writeb(port, PCI_SECONDARY_BUS, number);
     qpci_config_writeb(port, PCI_SUBORDINATE_BUS, number);
@@ -40,34 +38,19 @@ static void plug(Scene *s, const char *driver)
 
 static void plug_observer(Scene *s)
 {
-    QDict *arguments = qdict_new();
-
-    qdict_put_str(arguments, "driver", "pviommu-observer");
-    qdict_put_str(arguments, "watch", s->how);
-    if (watch_is_iommufd(s->how)) {
-        qdict_put_str(arguments, "iommufd", "host");
-    }
-    qdict_put_str(arguments, "id", "hot");
-    qdict_put_str(arguments, "bus", "rp");
-    qdict_put_str(arguments, "addr", "0.1");
-    qtest_qmp_assert_success(s->v->qts, "{ 'execute': 'device_add',"
-                             " 'arguments': %p }", arguments);
+    g_assert_true(watch_plug(s->v, s->how));
 }
 
 static void unplug(Scene *s)
 {
-    qtest_qmp_assert_success(s->v->qts, "{ 'execute': 'device_del',"
-                             " 'arguments': { 'id': 'hot' } }");
-    qtest_qmp_eventwait(s->v->qts, "DEVICE_DELETED");
+    watch_unplug(s->v);
 }
 
 static Scene *scene_new(const char *how)
 {
     Scene *s = g_new0(Scene, 1);
     g_autofree char *arg = watch_arg(how, 1);
-    g_autofree char *all = g_strdup_printf(
-        "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off "
-        "-device pcie-root-port,id=rp,addr=3.0,chassis=1 %s", arg);
+    g_autofree char *all = g_strdup_printf(WATCH_PORT "%s", arg);
 
     s->how = how;
     s->v = viommu_start(NULL, all);

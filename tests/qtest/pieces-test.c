@@ -309,6 +309,8 @@ int main(int argc, char **argv)
     ADD("pieces/permissions-kept", test_permissions_kept);
     qtest_add_data_func("pviommu/pieces/path-container", "container",
                         test_host_path);
+    qtest_add_data_func("pviommu/pieces/path-iommufd", "iommufd",
+                        test_host_path);
     qtest_add_data_func("pviommu/pieces/path-notifier", "listener",
                         test_host_path);
     qtest_add_data_func("pviommu/pieces/path-none", "none", test_host_path);

@@ -18,13 +18,19 @@ typedef struct Scene {
     Model in_b;
 } Scene;
 
-/* o0 in domain 1 (A) and o1 in domain 2 (B), with 8 mappings each */
-static Scene *scene_new(void)
+/*
+ * o0 in domain 1 (A) and o1 in domain 2 (B), with 8 mappings each.  With
+ * iommufd this is o0 alone, so that each table that it needs is made anew.
+ */
+static Scene *scene_new(const char *how)
 {
     Scene *s = g_new0(Scene, 1);
-    g_autofree char *arg = watch_arg("container", 2);
+    g_autofree char *arg = watch_arg(how, 1);
+    g_autofree char *all = g_strdup_printf(
+        "%s -device pviommu-observer,watch=container,id=o1,addr=5.0", arg);
 
-    s->v = viommu_start(NULL, arg);
+    s->v = viommu_start(watch_is_iommufd(how) ? "keep-bypass=off" : NULL,
+                        all);
     s->w = watch_open(s->v, 0);
     s->other = watch_open(s->v, 1);
     s->in_a = model_new();
@@ -48,10 +54,10 @@ static void scene_free(Scene *s)
 }
 
 /* The n-th map of an ATTACH is refused: all is as it was, from every state */
-static void test_attach_nth(void)
+static void test_attach_nth(const void *how)
 {
     for (unsigned n = 1; n <= COUNT; n++) {
-        Scene *s = scene_new();
+        Scene *s = scene_new(how);
         uint64_t refusals = viommu_count(s->v, "host-refusals");
 
         watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1, ENOMEM);
@@ -73,10 +79,10 @@ static void test_attach_nth(void)
     }
 }
 
-static void test_attach_nth_from_bypass(void)
+static void test_attach_nth_from_bypass(const void *how)
 {
     for (unsigned n = 1; n <= COUNT; n++) {
-        Scene *s = scene_new();
+        Scene *s = scene_new(how);
 
         assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
         assert_holds_ram(s->w);
@@ -92,10 +98,10 @@ static void test_attach_nth_from_bypass(void)
     }
 }
 
-static void test_attach_nth_from_blocked(void)
+static void test_attach_nth_from_blocked(const void *how)
 {
     for (unsigned n = 1; n <= COUNT; n++) {
-        Scene *s = scene_new();
+        Scene *s = scene_new(how);
 
         assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
         viommu_set_bypass(s->v, 0);
@@ -110,10 +116,10 @@ static void test_attach_nth_from_blocked(void)
 }
 
 /* B is refused, and A is refused again: blocked, until the next ATTACH */
-static void test_undo_refused(void)
+static void test_undo_refused(const void *how)
 {
     for (unsigned n = 1; n <= COUNT; n++) {
-        Scene *s = scene_new();
+        Scene *s = scene_new(how);
 
         watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1000, ENOMEM);
         assert_status(viommu_attach(s->v, 2, s->w->endpoint), DEVERR);
@@ -141,7 +147,7 @@ static void test_undo_refused(void)
 }
 
 /* Every errno has its status (R-MAP-14), and the range stays free */
-static void test_map_errors(void)
+static void test_map_errors(const void *how)
 {
     static const struct {
         int error;
@@ -151,7 +157,7 @@ static void test_map_errors(void)
         { EFAULT, "FAULT" }, { EEXIST, "DEVERR" }, { EIO, "DEVERR" },
         { EPERM, "DEVERR" },
     };
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
         uint8_t status;
@@ -171,9 +177,9 @@ static void test_map_errors(void)
 }
 
 /* The second endpoint's host refuses: the first one's forgets */
-static void test_map_second_endpoint(void)
+static void test_map_second_endpoint(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     for (unsigned i = 0; i < 2; i++) {
         Watch *refuses = i ? s->w : s->other;
@@ -194,9 +200,9 @@ static void test_map_second_endpoint(void)
 }
 
 /* The second piece of one MAP is refused: the first one is taken back */
-static void test_map_second_piece(void)
+static void test_map_second_piece(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     watch_fail(s->w, OBSERVER_FAIL_MAP, 2, 1, ENOMEM);
     /* RAM, then ROM: two pieces and more */
@@ -212,10 +218,10 @@ static void test_map_second_piece(void)
 }
 
 /* An UNMAP that the host refuses leaves every mapping in place */
-static void test_unmap_refused(void)
+static void test_unmap_refused(const void *how)
 {
     for (unsigned i = 0; i < 2 * COUNT; i++) {
-        Scene *s = scene_new();
+        Scene *s = scene_new(how);
 
         assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
         watch_fail(i % 2 ? s->other : s->w, OBSERVER_FAIL_UNMAP, 1 + i / 2,
@@ -234,9 +240,9 @@ static void test_unmap_refused(void)
 }
 
 /* Too little for bypass: VFIO's own listener would end the VM here */
-static void test_bypass_refused(void)
+static void test_bypass_refused(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     for (unsigned n = 1; n <= 3; n++) {
         watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1, ENOMEM);
@@ -253,9 +259,9 @@ static void test_bypass_refused(void)
 }
 
 /* DETACH cannot be refused: what cannot be mapped stays blocked */
-static void test_detach_to_bypass_refused(void)
+static void test_detach_to_bypass_refused(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     watch_fail(s->w, OBSERVER_FAIL_MAP, 1, 1, ENOMEM);
     assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
@@ -268,9 +274,9 @@ static void test_detach_to_bypass_refused(void)
 }
 
 /* So with a write to bypass, and with resets; the next one may go well */
-static void test_bypass_write_refused(void)
+static void test_bypass_write_refused(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
     viommu_set_bypass(s->v, 0);
@@ -292,9 +298,9 @@ static void test_bypass_write_refused(void)
 }
 
 /* A host that takes only so many: NOMEM, room again after an UNMAP */
-static void test_quota(void)
+static void test_quota(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     watch_set(s->w, OBSERVER_QUOTA, COUNT);
     assert_status(viommu_map(s->v, 1, HIGH + 64 * PAGE, HIGH + 65 * PAGE - 1,
@@ -312,9 +318,9 @@ static void test_quota(void)
 }
 
 /* A guest that does not look at the status reads of it in its event queue */
-static void test_event(void)
+static void test_event(const void *how)
 {
-    Scene *s = scene_new();
+    Scene *s = scene_new(how);
 
     viommu_event_post(s->v, sizeof(struct virtio_iommu_fault), 4);
     watch_fail(s->w, OBSERVER_FAIL_MAP, 1, 1, ENOMEM);
@@ -330,24 +336,22 @@ static void test_event(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    qtest_add_func("/pviommu/refusal/attach-nth", test_attach_nth);
-    qtest_add_func("/pviommu/refusal/attach-nth-from-bypass",
-                   test_attach_nth_from_bypass);
-    qtest_add_func("/pviommu/refusal/attach-nth-from-blocked",
-                   test_attach_nth_from_blocked);
-    qtest_add_func("/pviommu/refusal/undo-refused", test_undo_refused);
-    qtest_add_func("/pviommu/refusal/map-errors", test_map_errors);
-    qtest_add_func("/pviommu/refusal/map-second-endpoint",
-                   test_map_second_endpoint);
-    qtest_add_func("/pviommu/refusal/map-second-piece",
-                   test_map_second_piece);
-    qtest_add_func("/pviommu/refusal/unmap-refused", test_unmap_refused);
-    qtest_add_func("/pviommu/refusal/bypass-refused", test_bypass_refused);
-    qtest_add_func("/pviommu/refusal/detach-to-bypass-refused",
-                   test_detach_to_bypass_refused);
-    qtest_add_func("/pviommu/refusal/bypass-write-refused",
-                   test_bypass_write_refused);
-    qtest_add_func("/pviommu/refusal/quota", test_quota);
-    qtest_add_func("/pviommu/refusal/event", test_event);
+    watch_add("refusal", "attach-nth", test_attach_nth);
+    watch_add("refusal", "attach-nth-from-bypass", test_attach_nth_from_bypass);
+    watch_add("refusal", "attach-nth-from-blocked",
+              test_attach_nth_from_blocked);
+    qtest_add_data_func("/pviommu/refusal/undo-refused", "container",
+                        test_undo_refused);
+    watch_add("refusal", "map-errors", test_map_errors);
+    watch_add("refusal", "map-second-endpoint", test_map_second_endpoint);
+    watch_add("refusal", "map-second-piece", test_map_second_piece);
+    watch_add("refusal", "unmap-refused", test_unmap_refused);
+    watch_add("refusal", "bypass-refused", test_bypass_refused);
+    watch_add("refusal", "detach-to-bypass-refused",
+              test_detach_to_bypass_refused);
+    watch_add("refusal", "bypass-write-refused", test_bypass_write_refused);
+    qtest_add_data_func("/pviommu/refusal/quota", "container",
+                        test_quota);
+    watch_add("refusal", "event", test_event);
     return g_test_run();
 }

@@ -59,6 +59,33 @@ bool watch_is_iommufd(const void *how)
     return g_str_equal(how, "iommufd");
 }
 
+bool watch_plug(Viommu *v, const char *how)
+{
+    QDict *arguments = qdict_new(), *answer;
+    bool taken;
+
+    qdict_put_str(arguments, "driver", "pviommu-observer");
+    qdict_put_str(arguments, "watch", how);
+    if (watch_is_iommufd(how)) {
+        qdict_put_str(arguments, "iommufd", "host");
+    }
+    qdict_put_str(arguments, "id", "hot");
+    qdict_put_str(arguments, "bus", "rp");
+    qdict_put_str(arguments, "addr", "0.1");
+    answer = qtest_qmp(v->qts, "{ 'execute': 'device_add', 'arguments': %p }",
+                       arguments);
+    taken = qdict_haskey(answer, "return");
+    qobject_unref(answer);
+    return taken;
+}
+
+void watch_unplug(Viommu *v)
+{
+    qtest_qmp_assert_success(v->qts, "{ 'execute': 'device_del',"
+                             " 'arguments': { 'id': 'hot' } }");
+    qtest_qmp_eventwait(v->qts, "DEVICE_DELETED");
+}
+
 void watch_find(Watch *w)
 {
     g_free(w->pdev);
@@ -97,6 +124,52 @@ char *watch_get(Watch *w, const char *name)
 
     qobject_unref(answer);
     return text;
+}
+
+static unsigned count_calls(Watch *w, const char *call, const int *error)
+{
+    g_autofree char *text = watch_get(w, "calls");
+    g_auto(GStrv) line = g_strsplit(text, "\n", 0);
+    unsigned sum = 0;
+
+    for (unsigned i = 0; line[i] && *line[i]; i++) {
+        g_auto(GStrv) word = g_strsplit(line[i], " ", 3);
+
+        if ((!*call || g_str_equal(word[0], call)) &&
+            (!error || atoi(word[1]) == *error)) {
+            sum += atoi(word[2]);
+        }
+    }
+    return sum;
+}
+
+unsigned watch_calls(Watch *w, const char *call)
+{
+    return count_calls(w, call, NULL);
+}
+
+unsigned watch_failed(Watch *w, const char *call, int error)
+{
+    return count_calls(w, call, &error);
+}
+
+uint64_t watch_host(Watch *w, const char *what)
+{
+    g_autofree char *text = watch_get(w, "host");
+    g_auto(GStrv) line = g_strsplit(text, "\n", 0);
+    uint64_t lines = 0;
+
+    for (unsigned i = 0; line[i] && *line[i]; i++) {
+        g_auto(GStrv) word = g_strsplit(line[i], " ", 0);
+
+        if (g_str_equal(word[0], what)) {
+            if (g_strv_length(word) == 2) {
+                return g_ascii_strtoull(word[1], NULL, 10);
+            }
+            lines++;
+        }
+    }
+    return lines;
 }
 
 void watch_set(Watch *w, unsigned reg, uint32_t value)
@@ -143,8 +216,8 @@ void model_free(Model *m)
     g_array_free(m->lines, TRUE);
 }
 
-static void add_line(Model *m, uint64_t first, uint64_t size, uint64_t phys,
-                     uint32_t flags)
+void model_add(Model *m, uint64_t first, uint64_t size, uint64_t phys,
+               uint32_t flags)
 {
     Line line = { first, first + (size - 1), phys, !(flags & WRITE) };
     unsigned at = m->lines->len;
@@ -160,13 +233,11 @@ void model_map(Model *m, Viommu *v, uint32_t domain, uint64_t first,
 {
     assert_status(viommu_map(v, domain, first, first + (size - 1), phys,
                              flags), OK);
-    add_line(m, first, size, phys, flags);
+    model_add(m, first, size, phys, flags);
 }
 
-void model_unmap(Model *m, Viommu *v, uint32_t domain, uint64_t first,
-                 uint64_t size)
+void model_remove(Model *m, uint64_t first, uint64_t size)
 {
-    assert_status(viommu_unmap(v, domain, first, first + (size - 1)), OK);
     for (int i = m->lines->len - 1; i >= 0; i--) {
         Line *line = &g_array_index(m->lines, Line, i);
 
@@ -174,6 +245,13 @@ void model_unmap(Model *m, Viommu *v, uint32_t domain, uint64_t first,
             g_array_remove_index(m->lines, i);
         }
     }
+}
+
+void model_unmap(Model *m, Viommu *v, uint32_t domain, uint64_t first,
+                 uint64_t size)
+{
+    assert_status(viommu_unmap(v, domain, first, first + (size - 1)), OK);
+    model_remove(m, first, size);
 }
 
 /* Where model_map_pages() puts a batch of requests */
@@ -242,8 +320,8 @@ void model_map_pages(Model *m, Viommu *v, uint32_t domain, uint64_t iova,
         uint64_t phys = PHYS_FIRST +
                         (PHYS_PAGES - 1 - i % PHYS_PAGES) * PAGE;
 
-        add_line(m, iova + i * PAGE, PAGE, phys,
-                 i % 3 ? READ | WRITE : READ);
+        model_add(m, iova + i * PAGE, PAGE, phys,
+                  i % 3 ? READ | WRITE : READ);
     }
     while (done < count) {
         unsigned batch = MIN(count - done, BATCH_MAX);

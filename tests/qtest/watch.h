@@ -70,6 +70,30 @@ void watch_add(const char *group, const char *name,
 /* Whether the test of watch_add() is the one for iommufd */
 bool watch_is_iommufd(const void *how);
 
+/* Options that make a root port for watch_plug() */
+#define WATCH_PORT_BDF (3 << 3)
+#define WATCH_PORT \
+    "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off " \
+    "-device pcie-root-port,id=rp,addr=3.0,chassis=1 "
+
+/**
+ * watch_plug - plug an observer, "hot", into the root port
+ * @v: the emulator
+ * @how: property watch; with "iommufd", the object "host" is used
+ *
+ * As function 1 of a device without function 0, it can leave without asking
+ * the guest.
+ *
+ * Return: whether QEMU took it.
+ */
+bool watch_plug(Viommu *v, const char *how);
+
+/**
+ * watch_unplug - unplug it, and wait until it is gone
+ * @v: the emulator
+ */
+void watch_unplug(Viommu *v);
+
 /**
  * watch_open - find an observer that is in bypass
  * @v: the emulator
@@ -99,6 +123,34 @@ void watch_close(Watch *w);
  * Return: the text, owned by the caller.
  */
 char *watch_get(Watch *w, const char *name);
+
+/**
+ * watch_calls - how often the host with iommufd was called
+ * @w: any observer
+ * @call: which call, see observer.h; "" for all
+ *
+ * Return: the number, whatever the calls returned.
+ */
+unsigned watch_calls(Watch *w, const char *call);
+
+/**
+ * watch_failed - how many of these calls returned an error
+ * @w: any observer
+ * @call: which call, "" for all
+ * @error: errno
+ *
+ * Return: the number.
+ */
+unsigned watch_failed(Watch *w, const char *call, int error);
+
+/**
+ * watch_host - what the host with iommufd has
+ * @w: any observer
+ * @what: "pinned" (bytes), "leaked", or "ioas", "hwpt", "context", "function"
+ *
+ * Return: the number.
+ */
+uint64_t watch_host(Watch *w, const char *what);
 
 /**
  * watch_clear - forget the events
@@ -152,6 +204,11 @@ void model_map(Model *m, Viommu *v, uint32_t domain, uint64_t first,
                uint64_t size, uint64_t phys, uint32_t flags);
 void model_unmap(Model *m, Viommu *v, uint32_t domain, uint64_t first,
                  uint64_t size);
+
+/* The same in the model alone */
+void model_add(Model *m, uint64_t first, uint64_t size, uint64_t phys,
+               uint32_t flags);
+void model_remove(Model *m, uint64_t first, uint64_t size);
 
 /*
  * @count pages from @iova on, behind all that the model has, each a mapping

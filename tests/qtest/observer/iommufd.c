@@ -289,7 +289,7 @@ char *iommufd_objects(void)
     g_string_printf(text, "pinned %" PRIu64 "\nleaked %u\n", host_pinned(),
                     leaked);
     QLIST_FOREACH(c, &host_contexts, next) {
-        g_string_append_printf(text, "context %d\n", c->fd);
+        g_string_append_printf(text, "context at %d\n", c->fd);
         print_context(c, text);
     }
     QLIST_FOREACH(f, &host_functions, next) {

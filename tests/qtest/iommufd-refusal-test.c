@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A host with iommufd that refuses, each call in turn: the guest, the core
+ * and the host agree afterwards
+ */
+#include "qemu/osdep.h"
+
+#include "standard-headers/linux/pci_regs.h"
+#include "watch.h"
+
+#define PAGE 4096ULL
+#define MiB (1ULL << 20)
+#define PHYS 0x1000000ULL
+#define COUNT 4
+#define EMULATED (6 << 3)
+#define PLUGGED 0x101
+
+typedef struct Scene {
+    Viommu *v;
+    Watch *w[2];
+    Model m;
+} Scene;
+
+/* o0 and o1 are passed through; o1 keeps domain 1 alive if asked to */
+static Scene scene_new(const char *properties, bool joined)
+{
+    g_autofree char *arg = watch_arg("iommufd", 2);
+    g_autofree char *all = g_strdup_printf(
+        WATCH_PORT "%s -device pviommu-observer,id=o2,addr=6.0", arg);
+    Scene s = { .v = viommu_start(properties, all), .m = model_new() };
+
+    s.w[0] = watch_open(s.v, 0);
+    s.w[1] = watch_open(s.v, 1);
+    if (joined) {
+        assert_status(viommu_attach(s.v, 1, s.w[1]->endpoint), OK);
+        model_map_pages(&s.m, s.v, 1, HIGH, COUNT);
+    }
+    return s;
+}
+
+static void scene_end(Scene *s)
+{
+    viommu_assert_alive(s->v);
+    model_free(&s->m);
+    watch_close(s->w[0]);
+    watch_close(s->w[1]);
+    viommu_stop(s->v);
+}
+
+/* Every errno has its status (R-HOST-1), and the old table still stands */
+static void test_attach_errors(void)
+{
+    static const struct {
+        int error;
+        const char *status;
+    } table[] = {
+        { ENOMEM, "NOMEM" }, { ENOSPC, "NOMEM" }, { EFAULT, "FAULT" },
+        { EIO, "DEVERR" }, { EBUSY, "DEVERR" }, { EADDRINUSE, "DEVERR" },
+    };
+    Scene s = scene_new(NULL, true);
+    const uint32_t endpoint = s.w[0]->endpoint;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        uint64_t refusals = viommu_count(s.v, "host-refusals");
+        uint64_t hwpts = watch_host(s.w[0], "hwpt");
+        uint8_t status;
+
+        watch_fail(s.w[0], OBSERVER_FAIL_ATTACH, 1, 1, table[i].error);
+        status = viommu_attach(s.v, 1, endpoint);
+        g_assert_cmpstr(viommu_status_name(status), ==, table[i].status);
+        g_assert_cmpuint(viommu_count(s.v, "host-refusals"), ==,
+                         refusals + 1);
+        g_assert_cmpuint(watch_host(s.w[0], "hwpt"), ==, hwpts);
+        assert_holds_ram(s.w[0]);
+        assert_state(s.v, endpoint, "bypass");
+        assert_status(viommu_detach(s.v, 1, endpoint), INVAL);
+        assert_status(viommu_attach(s.v, 1, endpoint), OK);
+        assert_holds(s.w[0], &s.m);
+
+        /* And the way back, which must not stay in the domain */
+        watch_fail(s.w[0], OBSERVER_FAIL_ATTACH, 1, 1, table[i].error);
+        assert_status(viommu_detach(s.v, 1, endpoint), OK);
+        assert_holds_nothing(s.w[0]);
+        assert_state(s.v, endpoint, "blocked");
+        assert_status(viommu_attach(s.v, 1, endpoint), OK);
+        assert_status(viommu_detach(s.v, 1, endpoint), OK);
+        assert_holds_ram(s.w[0]);
+        assert_state(s.v, endpoint, "bypass");
+    }
+    assert_holds(s.w[1], &s.m);
+    scene_end(&s);
+}
+
+/* Not even QEMU's own table: detached, it reaches nothing either */
+static void test_detached(void)
+{
+    Scene s = scene_new(NULL, true);
+    const uint32_t endpoint = s.w[0]->endpoint;
+
+    assert_status(viommu_attach(s.v, 1, endpoint), OK);
+    watch_fail(s.w[0], OBSERVER_FAIL_ATTACH, 1, 1000, ENOMEM);
+    assert_status(viommu_detach(s.v, 1, endpoint), OK);
+    assert_holds_nothing(s.w[0]);
+    g_assert_false(watch_dma(s.w[0], OBSERVER_FILL, HIGH, 1));
+    assert_state(s.v, endpoint, "blocked");
+    /* Nor may it go back to where it ought to be, which is bypass */
+    assert_status(viommu_attach(s.v, 1, endpoint), DEVERR);
+    assert_holds_nothing(s.w[0]);
+    watch_set(s.w[0], OBSERVER_FAIL_ATTACH, 0);
+    assert_status(viommu_attach(s.v, 1, endpoint), OK);
+    assert_holds(s.w[0], &s.m);
+    assert_state(s.v, endpoint, "translated");
+    scene_end(&s);
+}
+
+/* What may be locked: NOMEM, and room again after an UNMAP */
+static void test_memlock(void)
+{
+    Scene s = scene_new("boot-bypass=off", true);
+    const uint32_t endpoint = s.w[0]->endpoint;
+
+    qtest_qmp_assert_success(s.v->qts, "{ 'execute': 'qom-set', 'arguments':"
+                             " { 'path': 'o0', 'property': 'memlock',"
+                             " 'value': 1048576 } }");
+    assert_status(viommu_attach(s.v, 1, endpoint), OK);
+    assert_status(viommu_map(s.v, 1, 2 * HIGH, 2 * HIGH + MiB - 1, PHYS,
+                             READ), NOMEM);
+    assert_holds(s.w[0], &s.m);
+    model_unmap(&s.m, s.v, 1, HIGH, COUNT * PAGE);
+    model_map(&s.m, s.v, 1, 2 * HIGH, MiB, PHYS, READ);
+    assert_holds(s.w[0], &s.m);
+    assert_status(viommu_map(s.v, 1, HIGH, HIGH + PAGE - 1, PHYS, READ),
+                  NOMEM);
+
+    /* All of guest memory is far too much */
+    assert_status(viommu_attach_flags(s.v, 2, endpoint,
+                                      VIRTIO_IOMMU_ATTACH_F_BYPASS), NOMEM);
+    assert_holds(s.w[0], &s.m);
+    assert_state(s.v, endpoint, "translated");
+    assert_status(viommu_detach(s.v, 1, endpoint), OK);
+    viommu_set_bypass(s.v, 1);
+    assert_holds_nothing(s.w[0]);
+    assert_state(s.v, endpoint, "blocked");
+    g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, MiB);
+    scene_end(&s);
+}
+
+/* The host has the endpoint where core says; translated means domain 1 */
+static void assert_agrees(Scene *s, Watch *w)
+{
+    g_autofree char *state = viommu_endpoint_state(s->v, w->endpoint);
+
+    if (g_str_equal(state, "bypass")) {
+        assert_holds_ram(w);
+    } else if (g_str_equal(state, "translated")) {
+        assert_holds(w, &s->m);
+    } else {
+        g_assert_cmpstr(state, ==, "blocked");
+        assert_holds_nothing(w);
+    }
+}
+
+static void assert_both_agree(Scene *s)
+{
+    assert_agrees(s, s->w[0]);
+    assert_agrees(s, s->w[1]);
+}
+
+/* A request that failed changed nothing, but that both may be blocked */
+static void try_map(Scene *s, uint64_t first, uint64_t size)
+{
+    if (viommu_map(s->v, 1, first, first + (size - 1), PHYS, READ | WRITE) ==
+        VIRTIO_IOMMU_S_OK) {
+        model_add(&s->m, first, size, PHYS, READ | WRITE);
+    }
+    assert_both_agree(s);
+}
+
+static void try_unmap(Scene *s, uint64_t first, uint64_t size)
+{
+    if (viommu_unmap(s->v, 1, first, first + (size - 1)) ==
+        VIRTIO_IOMMU_S_OK) {
+        model_remove(&s->m, first, size);
+    }
+    assert_both_agree(s);
+}
+
+static void try_attach(Scene *s, unsigned i, uint32_t domain, uint32_t flags)
+{
+    const uint32_t endpoint = s->w[i]->endpoint;
+    g_autofree char *before = viommu_endpoint_state(s->v, endpoint);
+    uint8_t status = viommu_attach_flags(s->v, domain, endpoint, flags);
+    g_autofree char *after = viommu_endpoint_state(s->v, endpoint);
+
+    if (status == VIRTIO_IOMMU_S_OK) {
+        g_assert_cmpstr(after, ==, flags ? "bypass" : "translated");
+    } else if (status == VIRTIO_IOMMU_S_DEVERR) {
+        g_assert_true(g_str_equal(after, before) ||
+                      g_str_equal(after, "blocked"));
+    } else {
+        g_assert_cmpstr(after, ==, before);
+    }
+    assert_both_agree(s);
+}
+
+/* A reset of the device: no domain is left */
+static void forget(Scene *s)
+{
+    viommu_negotiate(s->v, ALL_FEATURES);
+    model_free(&s->m);
+    s->m = model_new();
+    assert_both_agree(s);
+}
+
+/* All that a driver asks for; an emulated endpoint keeps domain 1 alive */
+static void play(Scene *s)
+{
+    assert_status(viommu_attach(s->v, 1, EMULATED), OK);
+    try_map(s, HIGH, PAGE);
+    try_attach(s, 1, 1, 0);
+    try_map(s, HIGH + MiB, 2 * MiB);
+    try_attach(s, 0, 1, 0);
+    try_map(s, 2 * HIGH, MiB);
+    try_unmap(s, HIGH, 16 * MiB);
+    try_attach(s, 0, 2, VIRTIO_IOMMU_ATTACH_F_BYPASS);
+    try_attach(s, 0, 1, 0);
+    viommu_detach(s->v, 1, s->w[0]->endpoint);
+    assert_both_agree(s);
+    viommu_set_bypass(s->v, 0);
+    assert_both_agree(s);
+    viommu_set_bypass(s->v, 1);
+    assert_both_agree(s);
+    try_unmap(s, 0, 0);         /* all of the space */
+    forget(s);
+}
+
+static char *objects(Scene *s)
+{
+    static const char *const kinds[] = {
+        "context", "function", "ioas", "hwpt", "pinned",
+    };
+    GString *text = g_string_new(NULL);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+        g_string_append_printf(text, "%s %" PRIu64 " ", kinds[i],
+                               watch_host(s->w[0], kinds[i]));
+    }
+    return g_string_free(text, FALSE);
+}
+
+typedef struct Sweep {
+    const char *properties;
+    int error;
+    void (*play)(Scene *s);
+} Sweep;
+
+/* From n = 1 on the n-th call is refused, until there is no n-th any more */
+static void test_sweep(const void *opaque)
+{
+    const Sweep *sweep = opaque;
+    Scene s = scene_new(sweep->properties, false);
+    char *before = objects(&s);
+    unsigned n = 0, refused;
+
+    do {
+        unsigned all = watch_failed(s.w[0], "", sweep->error);
+        unsigned destroys = watch_failed(s.w[0], "destroy", sweep->error);
+        g_autofree char *after = NULL;
+
+        watch_fail(s.w[0], OBSERVER_FAIL_ANY, ++n, 1, sweep->error);
+        sweep->play(&s);
+        watch_set(s.w[0], OBSERVER_FAIL_ANY, 0);
+        refused = watch_failed(s.w[0], "", sweep->error) - all;
+
+        /* All is as before, but for what the host would not free */
+        forget(&s);
+        viommu_set_bypass(s.v, 0);
+        viommu_set_bypass(s.v, 1);
+        assert_state(s.v, s.w[0]->endpoint, "bypass");
+        assert_state(s.v, s.w[1]->endpoint, "bypass");
+        assert_both_agree(&s);
+        after = objects(&s);
+        if (watch_failed(s.w[0], "destroy", sweep->error) == destroys) {
+            g_assert_cmpstr(after, ==, before);
+        } else {
+            g_free(before);
+            before = g_steal_pointer(&after);
+        }
+    } while (refused);
+    g_free(before);
+    g_test_message("%u calls", n - 1);
+    g_assert_cmpuint(n, >, 10);
+    scene_end(&s);
+}
+
+/* A device that comes, joins a domain and goes */
+static void play_plug(Scene *s)
+{
+    QPCIDevice *port = qpci_device_find(s->v->bus, WATCH_PORT_BDF);
+
+    qpci_config_writeb(port, PCI_SECONDARY_BUS, PLUGGED >> 8);
+    qpci_config_writeb(port, PCI_SUBORDINATE_BUS, PLUGGED >> 8);
+    g_free(port);
+    assert_status(viommu_attach(s->v, 1, EMULATED), OK);
+    try_map(s, HIGH, PAGE);
+    if (watch_plug(s->v, "iommufd")) {
+        Watch hot = { .v = s->v, .id = "hot", .endpoint = PLUGGED,
+                      .ram = s->w[0]->ram };
+
+        viommu_attach(s->v, 1, PLUGGED);
+        assert_agrees(s, &hot);
+        watch_unplug(s->v);
+    } else {
+        assert_state(s->v, PLUGGED, "none");
+    }
+    assert_both_agree(s);
+}
+
+static const Sweep sweeps[] = {
+    { "keep-bypass=off", ENOMEM, play },
+    { "keep-bypass=off", EIO, play },
+    { "keep-bypass=off", EINVAL, play },
+    { NULL, ENOMEM, play },
+    { NULL, EIO, play_plug },
+};
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("iommufd/attach-errors", test_attach_errors);
+    ADD("iommufd/detached", test_detached);
+    ADD("iommufd/memlock", test_memlock);
+    for (unsigned i = 0; i < ARRAY_SIZE(sweeps); i++) {
+        g_autofree char *path = g_strdup_printf(
+            "/pviommu/iommufd/each-call-refused/%u", i);
+
+        qtest_add_data_func(path, &sweeps[i], test_sweep);
+    }
+    return g_test_run();
+}

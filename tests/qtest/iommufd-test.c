@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Host page tables by iommufd: what they hold, what they share, what they
+ * cost
+ *
+ * The matrices of the other programs run with iommufd too; here is what is
+ * particular to it.
+ */
+#include "qemu/osdep.h"
+
+#include "standard-headers/linux/pci_regs.h"
+#include "watch.h"
+
+#define PAGE 4096ULL
+#define MiB (1ULL << 20)
+#define PHYS 0x1000000ULL
+#define MANY 10000
+
+typedef struct Scene {
+    Viommu *v;
+    Watch *w[3];
+    unsigned count;
+} Scene;
+
+/* o0 and so on, passed through by iommufd, and what @extra makes */
+static Scene scene_new(const char *properties, unsigned count,
+                       const char *extra)
+{
+    g_autofree char *arg = watch_arg("iommufd", count);
+    g_autofree char *all = g_strdup_printf("%s %s", arg, extra);
+    Scene s = { .v = viommu_start(properties, all), .count = count };
+
+    for (unsigned i = 0; i < count; i++) {
+        s.w[i] = watch_open(s.v, i);
+    }
+    return s;
+}
+
+/* Whatever was refused was what a probe asks, or a size too small */
+static void assert_no_mistakes(Watch *w)
+{
+    g_autofree char *text = watch_get(w, "calls");
+    g_auto(GStrv) line = g_strsplit(text, "\n", 0);
+
+    for (unsigned i = 0; line[i] && *line[i]; i++) {
+        if (!strstr(line[i], " 0 ") &&
+            !g_str_has_prefix(line[i], "hwpt-alloc 2 ") &&
+            !g_str_has_prefix(line[i], "ranges 90 ")) {
+            g_test_message("call: %s", line[i]);
+            g_test_fail();
+        }
+    }
+    g_assert_cmpuint(watch_host(w, "leaked"), ==, 0);
+}
+
+static void scene_end(Scene *s)
+{
+    viommu_assert_alive(s->v);
+    for (unsigned i = 0; i < s->count; i++) {
+        watch_close(s->w[i]);
+    }
+    viommu_stop(s->v);
+}
+
+static void attach_all(Scene *s, uint32_t domain)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        assert_status(viommu_attach(s->v, domain, s->w[i]->endpoint), OK);
+    }
+}
+
+static void detach_all(Scene *s, uint32_t domain)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        assert_status(viommu_detach(s->v, domain, s->w[i]->endpoint), OK);
+    }
+}
+
+static void assert_reaches(Watch *w, uint64_t iova, uint64_t phys, bool can)
+{
+    static uint8_t value;
+
+    qtest_writeb(w->v->qts, phys, 0);
+    watch_set(w, OBSERVER_VALUE, ++value | 0x80);
+    g_assert_cmpint(watch_dma(w, OBSERVER_FILL, iova, 1), ==, can);
+    g_assert_cmphex(qtest_readb(w->v->qts, phys), ==,
+                    can ? value | 0x80 : 0);
+}
+
+/* One in bypass, one translated, one blocked: all in turn, all at once */
+static void test_three_states(void)
+{
+    Scene s = scene_new(NULL, 3, "");
+
+    viommu_set_bypass(s.v, 0);
+    for (unsigned round = 0; round < 6; round++) {
+        Watch *bypass = s.w[round % 3], *blocked = s.w[(round + 2) % 3];
+        Watch *paging = s.w[(round + 1) % 3];
+        const uint32_t domain = 10 + round;
+        Model m = model_new();
+
+        assert_status(viommu_attach_flags(s.v, 1, bypass->endpoint,
+                                          VIRTIO_IOMMU_ATTACH_F_BYPASS), OK);
+        assert_status(viommu_attach(s.v, domain, paging->endpoint), OK);
+        assert_state(s.v, blocked->endpoint, "blocked");
+        model_map(&m, s.v, domain, HIGH, PAGE, PHYS, READ | WRITE);
+        assert_holds_ram(bypass);
+        assert_holds(paging, &m);
+        assert_holds_nothing(blocked);
+        assert_reaches(bypass, PHYS, PHYS, true);
+        assert_reaches(bypass, HIGH, PHYS, false);
+        assert_reaches(paging, HIGH, PHYS, true);
+        assert_reaches(paging, PHYS, PHYS, false);
+        assert_reaches(blocked, HIGH, PHYS, false);
+        assert_reaches(blocked, PHYS, PHYS, false);
+        assert_status(viommu_detach(s.v, domain, paging->endpoint), OK);
+        assert_status(viommu_detach(s.v, 1, bypass->endpoint), OK);
+        assert_holds_nothing(bypass);
+        model_free(&m);
+    }
+    assert_no_mistakes(s.w[0]);
+    scene_end(&s);
+}
+
+/* Memory is pinned once, however many reach it */
+static void test_pinned_once(void)
+{
+    uint64_t one = 0;
+
+    for (unsigned count = 1; count <= 3; count++) {
+        Scene s = scene_new(NULL, count, "");
+
+        one = one ?: watch_host(s.w[0], "pinned");
+        g_assert_cmpuint(one, >=, 256 * MiB);
+        g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, one);
+        attach_all(&s, 1);
+        assert_status(viommu_map(s.v, 1, HIGH, HIGH + MiB - 1, PHYS, READ),
+                      OK);
+        /* The table of bypass is kept */
+        g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, one + MiB);
+        scene_end(&s);
+    }
+}
+
+static void test_pins_what_is_mapped(void)
+{
+    Scene s = scene_new("boot-bypass=off", 3, "");
+
+    g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, 0);
+    attach_all(&s, 1);
+    g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, 0);
+    assert_status(viommu_map(s.v, 1, HIGH, HIGH + MiB - 1, PHYS, READ), OK);
+    g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, MiB);
+    detach_all(&s, 1);
+    g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, 0);
+    /* A table for bypass is made when somebody needs it */
+    viommu_set_bypass(s.v, 1);
+    g_assert_cmpuint(watch_host(s.w[0], "pinned"), >=, 256 * MiB);
+    assert_no_mistakes(s.w[0]);
+    scene_end(&s);
+}
+
+/* keep-bypass: whether the table of bypass outlives its last endpoint */
+static void test_keep_bypass(void)
+{
+    static const char *const keep[] = { "keep-bypass=off", "keep-bypass=on" };
+
+    for (unsigned i = 0; i < 2; i++) {
+        Scene s = scene_new(keep[i], 2, "");
+        uint64_t pinned = watch_host(s.w[0], "pinned");
+        unsigned maps;
+
+        assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+        g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, pinned);
+        assert_status(viommu_attach(s.v, 1, s.w[1]->endpoint), OK);
+        g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, i ? pinned : 0);
+        maps = watch_calls(s.w[0], "map");
+        detach_all(&s, 1);
+        assert_holds_ram(s.w[0]);
+        assert_holds_ram(s.w[1]);
+        g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, pinned);
+        g_assert_cmpint(watch_calls(s.w[0], "map") == maps, ==, i);
+        assert_no_mistakes(s.w[0]);
+        scene_end(&s);
+    }
+}
+
+/* A MAP and an UNMAP are a call each, however many endpoints there are */
+static void test_map_costs_one(void)
+{
+    Scene s = scene_new(NULL, 3, "");
+    Model m = model_new();
+
+    for (unsigned count = 1; count <= 3; count++) {
+        unsigned before;
+
+        assert_status(viommu_attach(s.v, 1, s.w[count - 1]->endpoint), OK);
+        before = watch_calls(s.w[0], "");
+        model_map(&m, s.v, 1, HIGH, 2 * MiB, PHYS, READ | WRITE);
+        g_assert_cmpuint(watch_calls(s.w[0], ""), ==, before + 1);
+        for (unsigned i = 0; i < count; i++) {
+            assert_holds(s.w[i], &m);
+        }
+        model_unmap(&m, s.v, 1, HIGH, 2 * MiB);
+        g_assert_cmpuint(watch_calls(s.w[0], ""), ==, before + 2);
+    }
+    model_free(&m);
+    assert_no_mistakes(s.w[0]);
+    scene_end(&s);
+}
+
+/* To move is one call, whatever is mapped here or there */
+static void test_attach_costs_one(void)
+{
+    Scene s = scene_new(NULL, 2, "");
+    const uint32_t endpoint = s.w[0]->endpoint;
+    Model m = model_new();
+    unsigned before, attaches;
+
+    assert_status(viommu_attach(s.v, 1, s.w[1]->endpoint), OK);
+    model_map_pages(&m, s.v, 1, HIGH, MANY);
+    before = watch_calls(s.w[0], "");
+    attaches = watch_calls(s.w[0], "attach");
+    for (unsigned i = 0; i < 2; i++) {
+        assert_status(viommu_attach(s.v, 1, endpoint), OK);
+        assert_status(viommu_detach(s.v, 1, endpoint), OK);
+    }
+    assert_status(viommu_attach(s.v, 1, endpoint), OK);
+    g_assert_cmpuint(watch_calls(s.w[0], "attach"), ==, attaches + 5);
+    g_assert_cmpuint(watch_calls(s.w[0], ""), ==, before + 5);
+    assert_holds(s.w[0], &m);
+    model_free(&m);
+    assert_no_mistakes(s.w[0]);
+    scene_end(&s);
+}
+
+/* A domain has a table while it lives, whoever comes and goes */
+static void test_table_lives_with_domain(void)
+{
+    Scene s = scene_new(NULL, 2, "-device pviommu-observer,id=o2,addr=6.0");
+    const uint32_t plain = 6 << 3;
+    uint64_t tables;
+    unsigned maps;
+
+    assert_status(viommu_attach(s.v, 1, plain), OK);
+    assert_status(viommu_map(s.v, 1, HIGH, HIGH + PAGE - 1, PHYS, READ), OK);
+    tables = watch_host(s.w[0], "ioas");
+    maps = watch_calls(s.w[0], "map");
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    g_assert_cmpuint(watch_host(s.w[0], "ioas"), ==, tables + 1);
+    g_assert_cmpuint(watch_calls(s.w[0], "map"), ==, maps + 1);
+    assert_status(viommu_detach(s.v, 1, s.w[0]->endpoint), OK);
+    g_assert_cmpuint(watch_host(s.w[0], "ioas"), ==, tables + 1);
+    assert_status(viommu_attach(s.v, 1, s.w[1]->endpoint), OK);
+    g_assert_cmpuint(watch_calls(s.w[0], "map"), ==, maps + 1);
+    assert_status(viommu_detach(s.v, 1, s.w[1]->endpoint), OK);
+    assert_status(viommu_detach(s.v, 1, plain), OK);
+    g_assert_cmpuint(watch_host(s.w[0], "ioas"), ==, tables);
+    assert_no_mistakes(s.w[0]);
+    scene_end(&s);
+}
+
+/* Passed through by iommufd, by a container, and emulated: one domain */
+static void test_mixed(void)
+{
+    Scene s = scene_new(NULL, 1, "-device pviommu-observer,watch=container,"
+                        "id=o1,addr=5.0 -device pviommu-observer,id=o2,"
+                        "addr=6.0");
+    Watch *container = watch_open(s.v, 1), *plain = watch_open(s.v, 2);
+    Model m = model_new();
+
+    assert_status(viommu_attach(s.v, 1, container->endpoint), OK);
+    model_map_pages(&m, s.v, 1, HIGH, 8);
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    assert_status(viommu_attach(s.v, 1, plain->endpoint), OK);
+    model_map(&m, s.v, 1, HIGH + MiB, MiB, PHYS, READ | WRITE);
+    model_unmap(&m, s.v, 1, HIGH, 2 * PAGE);
+    assert_holds(s.w[0], &m);
+    assert_holds(container, &m);
+    assert_reaches(plain, HIGH + MiB, PHYS, true);
+    assert_reaches(s.w[0], HIGH + MiB, PHYS, true);
+
+    for (unsigned i = 0; i < 2; i++) {
+        Watch *refuses = i ? container : s.w[0];
+
+        watch_fail(refuses, OBSERVER_FAIL_MAP, 1, 1, ENOSPC);
+        assert_status(viommu_map(s.v, 1, HIGH, HIGH + PAGE - 1, PHYS, READ),
+                      NOMEM);
+        watch_fail(refuses, OBSERVER_FAIL_UNMAP, 2, 1, EINVAL);
+        assert_status(viommu_unmap(s.v, 1, HIGH, HIGH + MiB - 1), FAULT);
+        assert_holds(s.w[0], &m);
+        assert_holds(container, &m);
+        g_assert_false(watch_dma(plain, OBSERVER_READ, HIGH, 1));
+    }
+    assert_status(viommu_detach(s.v, 1, s.w[0]->endpoint), OK);
+    assert_holds_ram(s.w[0]);
+    assert_holds(container, &m);
+    model_free(&m);
+    watch_close(container);
+    watch_close(plain);
+    scene_end(&s);
+}
+
+/* Two iommufd objects: a table for each, in bypass and in a domain */
+static void test_two_objects(void)
+{
+    Scene s = scene_new(NULL, 1, "-object iommufd,id=second "
+                        "-device pviommu-observer,watch=iommufd,"
+                        "iommufd=second,id=o1,addr=5.0");
+    Watch *other = watch_open(s.v, 1);
+    Model m = model_new();
+    unsigned maps;
+
+    g_assert_cmpuint(watch_host(other, "context"), ==, 2);
+    g_assert_cmpuint(watch_host(other, "pinned"), >=, 512 * MiB);
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    model_map_pages(&m, s.v, 1, HIGH, 8);
+    assert_status(viommu_attach(s.v, 1, other->endpoint), OK);
+    maps = watch_calls(other, "map");
+    model_map(&m, s.v, 1, HIGH + MiB, PAGE, PHYS, READ | WRITE);
+    g_assert_cmpuint(watch_calls(other, "map"), ==, maps + 2);
+    assert_holds(s.w[0], &m);
+    assert_holds(other, &m);
+    assert_status(viommu_detach(s.v, 1, s.w[0]->endpoint), OK);
+    assert_holds_ram(s.w[0]);
+    assert_holds(other, &m);
+
+    /* Whichever is refused, neither has it */
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    for (unsigned n = 1; n <= 2; n++) {
+        watch_fail(other, OBSERVER_FAIL_MAP, n, 1, ENOMEM);
+        assert_status(viommu_map(s.v, 1, HIGH + 2 * MiB, HIGH + 3 * MiB - 1,
+                                 PHYS, READ), NOMEM);
+        assert_holds(s.w[0], &m);
+        assert_holds(other, &m);
+    }
+    model_free(&m);
+    watch_close(other);
+    scene_end(&s);
+}
+
+/* Behind another IOMMU of the host: an HWPT more, on the same IOAS */
+static void test_another_host_iommu(void)
+{
+    Scene s = scene_new(NULL, 1, "-device pviommu-observer,watch=iommufd,"
+                        "iommufd=host,iommu=1,id=o1,addr=5.0");
+    Watch *other = watch_open(s.v, 1);
+    uint64_t pinned = watch_host(other, "pinned"), ioas, hwpt;
+    Model m = model_new();
+    unsigned maps;
+
+    g_assert_cmpuint(pinned, <, 512 * MiB);
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    model_map_pages(&m, s.v, 1, HIGH, 8);
+    ioas = watch_host(other, "ioas");
+    hwpt = watch_host(other, "hwpt");
+    assert_status(viommu_attach(s.v, 1, other->endpoint), OK);
+    g_assert_cmpuint(watch_host(other, "ioas"), ==, ioas);
+    g_assert_cmpuint(watch_host(other, "hwpt"), ==, hwpt + 1);
+    maps = watch_calls(other, "map");
+    model_map(&m, s.v, 1, HIGH + MiB, PAGE, PHYS, READ | WRITE);
+    g_assert_cmpuint(watch_calls(other, "map"), ==, maps + 1);
+    g_assert_cmpuint(watch_host(other, "pinned"), ==, pinned + 9 * PAGE);
+    assert_holds(s.w[0], &m);
+    assert_holds(other, &m);
+    assert_status(viommu_detach(s.v, 1, s.w[0]->endpoint), OK);
+    assert_status(viommu_detach(s.v, 1, other->endpoint), OK);
+    g_assert_cmpuint(watch_host(other, "hwpt"), ==, hwpt - 1);
+    model_free(&m);
+    watch_close(other);
+    scene_end(&s);
+}
+
+/* A host with fewer address bits than the guest could name */
+static void test_narrow_host(void)
+{
+    Scene s = scene_new(NULL, 1, "-device pviommu-observer,watch=iommufd,"
+                        "iommufd=host,iommu=1,bits=39,id=o1,addr=5.0");
+    Watch *narrow = watch_open(s.v, 1);
+    const uint64_t end = 1ULL << 39;
+    Model m = model_new();
+
+    g_assert_cmphex(viommu_config(s.v).input_range.end, ==, end - 1);
+    assert_status(viommu_attach(s.v, 1, narrow->endpoint), OK);
+    model_map(&m, s.v, 1, end - PAGE, PAGE, PHYS, READ | WRITE);
+    assert_holds(narrow, &m);
+    assert_status(viommu_map(s.v, 1, end, end + PAGE - 1, PHYS, READ),
+                  RANGE);
+    model_free(&m);
+    watch_close(narrow);
+    scene_end(&s);
+}
+
+/* A mediated device has no HWPT, and VFIO tells the IOMMU nothing of it */
+static void test_mdev(void)
+{
+    Scene s = scene_new(NULL, 1, "-device pviommu-observer,watch=iommufd,"
+                        "iommufd=host,mdev=on,id=o1,addr=5.0");
+    Watch *mdev = watch_open(s.v, 1);
+    Model m = model_new();
+
+    assert_state(s.v, mdev->endpoint, "bypass");
+    assert_reaches(mdev, PHYS, PHYS, true);
+    assert_status(viommu_attach(s.v, 1, mdev->endpoint), OK);
+    model_map_pages(&m, s.v, 1, HIGH, 8);
+    assert_holds(mdev, &m);
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    assert_holds(s.w[0], &m);
+    assert_status(viommu_detach(s.v, 1, mdev->endpoint), OK);
+    assert_holds_ram(mdev);
+    viommu_set_bypass(s.v, 0);
+    assert_holds_nothing(mdev);
+    assert_reaches(mdev, PHYS, PHYS, false);
+    model_free(&m);
+    watch_close(mdev);
+    scene_end(&s);
+}
+
+/* Whether an interrupt waits for the processor */
+static bool has_vector(Viommu *v, unsigned vector)
+{
+    g_autofree char *text = qtest_hmp(v->qts, "info lapic");
+    g_autofree char *word = g_strdup_printf(" %u ", vector);
+    const char *irr = strstr(text, "IRR");
+
+    return irr && strstr(irr, word);
+}
+
+/* Interrupts arrive whatever the device reaches */
+static void test_msi(void)
+{
+    Scene s = scene_new(NULL, 1, "");
+    Watch *w = s.w[0];
+    uint8_t cap = qpci_find_capability(w->pdev, PCI_CAP_ID_MSI, 0);
+
+    g_assert_cmpuint(cap, !=, 0);
+    qpci_config_writel(w->pdev, cap + PCI_MSI_ADDRESS_LO, 0xfee00000);
+    qpci_config_writel(w->pdev, cap + PCI_MSI_ADDRESS_HI, 0);
+    qpci_config_writew(w->pdev, cap + PCI_MSI_FLAGS, PCI_MSI_FLAGS_ENABLE);
+    for (unsigned vector = 0x41; vector < 0x46; vector++) {
+        g_assert_false(has_vector(s.v, vector));
+        qpci_config_writew(w->pdev, cap + PCI_MSI_DATA_64, vector);
+        watch_set(w, OBSERVER_COMMAND, OBSERVER_MSI);
+        g_assert_true(has_vector(s.v, vector));
+        switch (vector) {
+        case 0x41:
+            assert_status(viommu_attach(s.v, 1, w->endpoint), OK);
+            break;
+        case 0x42:
+            assert_status(viommu_attach_flags(s.v, 2, w->endpoint,
+                                              VIRTIO_IOMMU_ATTACH_F_BYPASS),
+                          OK);
+            break;
+        case 0x43:
+            assert_status(viommu_detach(s.v, 2, w->endpoint), OK);
+            viommu_set_bypass(s.v, 0);
+            assert_state(s.v, w->endpoint, "blocked");
+            break;
+        default:
+            viommu_negotiate(s.v, ALL_FEATURES);
+            break;
+        }
+    }
+    scene_end(&s);
+}
+
+/* After the last device nothing is left, in whichever state it went */
+static void test_unplug_leaves_nothing(void)
+{
+    g_autofree char *library = watch_library();
+    g_autofree char *arg = g_strdup_printf(
+        WATCH_PORT "%s -object iommufd,id=host "
+        "-device pviommu-observer,id=o0,addr=4.0", library);
+    Viommu *v = viommu_start(NULL, arg);
+    Watch *w = watch_open(v, 0);
+    QPCIDevice *port = qpci_device_find(v->bus, WATCH_PORT_BDF);
+
+    qpci_config_writeb(port, PCI_SECONDARY_BUS, 1);
+    qpci_config_writeb(port, PCI_SUBORDINATE_BUS, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        viommu_set_bypass(v, i != 1);
+        g_assert_true(watch_plug(v, "iommufd"));
+        g_assert_cmpuint(watch_host(w, "context"), ==, 1);
+        if (i >= 2) {
+            assert_status(viommu_attach_flags(v, 1, 0x101, i == 2
+                                              ? VIRTIO_IOMMU_ATTACH_F_BYPASS
+                                              : 0), OK);
+        }
+        if (i >= 3) {
+            assert_status(viommu_map(v, 1, HIGH, HIGH + PAGE - 1, PHYS,
+                                     READ), OK);
+        }
+        if (i == 4) {
+            /* The domain lives on, its table does not */
+            assert_status(viommu_attach(v, 1, w->endpoint), OK);
+        }
+        watch_unplug(v);
+        g_assert_cmpuint(watch_host(w, "context"), ==, 0);
+        g_assert_cmpuint(watch_host(w, "function"), ==, 0);
+        g_assert_cmpuint(watch_host(w, "pinned"), ==, 0);
+        assert_no_mistakes(w);
+    }
+    assert_status(viommu_unmap(v, 1, HIGH, HIGH + PAGE - 1), OK);
+    g_assert_true(watch_plug(v, "iommufd"));
+    assert_status(viommu_attach(v, 1, 0x101), OK);
+    watch_unplug(v);
+    assert_no_mistakes(w);
+    g_free(port);
+    watch_close(w);
+    viommu_stop(v);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("iommufd/three-states", test_three_states);
+    ADD("iommufd/pinned-once", test_pinned_once);
+    ADD("iommufd/pins-what-is-mapped", test_pins_what_is_mapped);
+    ADD("iommufd/keep-bypass", test_keep_bypass);
+    ADD("iommufd/map-costs-one", test_map_costs_one);
+    ADD("iommufd/attach-costs-one", test_attach_costs_one);
+    ADD("iommufd/table-lives-with-domain", test_table_lives_with_domain);
+    ADD("iommufd/mixed", test_mixed);
+    ADD("iommufd/two-objects", test_two_objects);
+    ADD("iommufd/another-host-iommu", test_another_host_iommu);
+    ADD("iommufd/narrow-host", test_narrow_host);
+    ADD("iommufd/mdev", test_mdev);
+    ADD("iommufd/msi", test_msi);
+    ADD("iommufd/unplug-leaves-nothing", test_unplug_leaves_nothing);
+    return g_test_run();
+}
