@@ -15,6 +15,7 @@
 #include "exec/address-spaces.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
+#include "hw/vfio/pci.h"
 #include "qapi/error.h"
 #include "internal.h"
 
@@ -74,6 +75,27 @@ static PCIDevice *device_at(PCIBus *bus, int devfn)
     return NULL;
 }
 
+/* Where sysfs has the IOMMU group of a vfio-pci device; owned by the caller */
+static char *host_group_path(PCIDevice *pdev)
+{
+    const VFIODevice *device = &VFIO_PCI(pdev)->vbasedev;
+    g_autofree char *sysfsdev = NULL, *host = NULL;
+    struct stat st;
+
+    sysfsdev = object_property_get_str(OBJECT(pdev), "sysfsdev", NULL);
+    if (sysfsdev && *sysfsdev) {
+        return g_build_filename(sysfsdev, "iommu_group", NULL);
+    }
+    if (device->fd >= 0 && !fstat(device->fd, &st)) {
+        /* Passed by file descriptor: one of /dev/vfio/devices */
+        return g_strdup_printf("/sys/dev/char/%u:%u/device/iommu_group",
+                               major(st.st_rdev), minor(st.st_rdev));
+    }
+    host = object_property_get_str(OBJECT(pdev), "host", NULL);
+    return g_build_filename("/sys/bus/pci/devices", host ?: "",
+                            "iommu_group", NULL);
+}
+
 /*
  * VFIO wants all functions of one IOMMU group of the host in one address
  * space.  Returns the number of the group of @pdev when it has more than one
@@ -82,21 +104,13 @@ static PCIDevice *device_at(PCIBus *bus, int devfn)
 static int host_group_of(PCIDevice *pdev)
 {
     g_autofree char *path = NULL, *link = NULL, *members = NULL;
-    g_autofree char *sysfsdev = NULL, *host = NULL;
     GDir *dir;
     int count = 0;
 
     if (!is_vfio(pdev) || is_aliased(pdev)) {
         return -1;
     }
-    sysfsdev = object_property_get_str(OBJECT(pdev), "sysfsdev", NULL);
-    host = object_property_get_str(OBJECT(pdev), "host", NULL);
-    if (sysfsdev && *sysfsdev) {
-        path = g_build_filename(sysfsdev, "iommu_group", NULL);
-    } else {
-        path = g_build_filename("/sys/bus/pci/devices", host ?: "",
-                                "iommu_group", NULL);
-    }
+    path = host_group_path(pdev);
     link = g_file_read_link(path, NULL);
     members = g_build_filename(path, "devices", NULL);
     dir = link ? g_dir_open(members, 0, NULL) : NULL;

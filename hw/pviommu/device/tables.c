@@ -237,6 +237,15 @@ static int move(PviommuSpace *space, PviommuTable *table)
     return ret;
 }
 
+/* Free a table that all devices have left, if it is not to be kept */
+static void left(PviommuDevice *s, PviommuTable *table)
+{
+    if (table && table == table->iommufd->bypass && !s->keep_bypass &&
+        !pviommu_table_space(s, table)) {
+        free_table(table);
+    }
+}
+
 int pviommu_tables_switch(PviommuSpace *space, PviommuState want)
 {
     PviommuTable *was = space->table, *table = NULL;
@@ -260,14 +269,10 @@ int pviommu_tables_switch(PviommuSpace *space, PviommuState want)
             pviommu_space_refused(space, "another page table", -ret);
         }
     }
-    /* A table that was made for nothing, or is not to be kept */
     if (ret && table && !pviommu_table_space(s, table)) {
-        free_table(table);
+        free_table(table);      /* made for nothing, or of no use */
     }
-    if (was && was == was->iommufd->bypass && !s->keep_bypass &&
-        !pviommu_table_space(s, was)) {
-        free_table(was);
-    }
+    left(s, was);
     if (!ret) {
         space->shows = want;
     }
@@ -410,7 +415,10 @@ void pviommu_tables_remove(PviommuSpace *space, PCIDevice *pdev)
             continue;
         }
         if (space->passed->len == 1) {
+            PviommuTable *was = space->table;
+
             move(space, NULL);
+            left(space->device, was);
         }
         g_array_remove_index(space->passed, i);
         put_iommufd(space->device, space->iommufd);
