@@ -6,7 +6,8 @@ A rule is a paragraph that begins with its name in bold; the paragraph after
 it begins with "Tests:" and holds names in backquotes, or "none yet".
 "/pviommu/a" is a string in a source of tests/unit. "/x86_64/pviommu/a" is
 put together in tests/qtest and "LAYER:a/b" in tests/LAYER, so of these each
-word must be there, quoted or between the slashes of a quoted path.
+word must be there, quoted or between the slashes of a quoted path; of a
+switch, "A-to-B", both states.
 """
 
 import re
@@ -49,10 +50,15 @@ class Sources:
                 path.read_text(encoding='utf-8') for path in files)
         return self.texts[layer]
 
+    def _has_word(self, layer, word):
+        return re.search(rf'\b{word}\b' if word.isdigit() else
+                         rf'["\'/]{re.escape(word)}["\'/]',
+                         self._text(layer))
+
     def _has_words(self, layer, path):
         return bool(path) and all(
-            re.search(rf'\b{part}\b' if part.isdigit() else
-                      rf'["\'/]{re.escape(part)}["\'/]', self._text(layer))
+            self._has_word(layer, part) or '-to-' in part and all(
+                self._has_word(layer, state) for state in part.split('-to-'))
             for part in path.split('/'))
 
     def has(self, name):
