@@ -9,21 +9,25 @@ CASE = re.compile(r'^(not )?ok\s+\d+\s+(?:-\s*)?(.*?)\s*'
 PLAN = re.compile(r'^1\.\.(\d+)')
 
 
-def run(tap, prefix, argv, env=None, timeout=300, wanted=lambda name: True):
-    """Run ARGV and report its cases, named PREFIX: case, to TAP.
-
-    A program that ends with a status or a number of cases other than its
-    cases tell is one more case, which failed.
-    """
-    planned, ran, failed = None, 0, False
+def execute(argv, env=None, timeout=300):
+    """Run ARGV: what it printed, and its status or a word on that."""
     try:
         done = subprocess.run(argv, env=env, timeout=timeout,
                               stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
-        output, status = done.stdout, done.returncode
+        return done.stdout, done.returncode
     except subprocess.TimeoutExpired as error:
-        output, status = error.stdout or b'', f'timeout of {timeout} s'
+        return error.stdout or b'', f'timeout of {timeout} s'
+
+
+def report(tap, prefix, output, status, wanted=lambda name: True):
+    """Report the cases of a program that ran, named PREFIX: case, to TAP.
+
+    A program that ends with a status or a number of cases other than its
+    cases tell is one more case, which failed.
+    """
+    planned, ran, failed = None, 0, False
     remarks = []
     for line in output.decode(errors='replace').splitlines():
         plan = PLAN.match(line)
@@ -48,3 +52,8 @@ def run(tap, prefix, argv, env=None, timeout=300, wanted=lambda name: True):
         tap.result(False, f'{prefix}: ended',
                    f'status {status}, {ran} of {planned} cases ran\n'
                    + '\n'.join(remarks[-60:]))
+
+
+def run(tap, prefix, argv, env=None, timeout=300, wanted=lambda name: True):
+    """Run ARGV and report its cases, see execute() and report()."""
+    report(tap, prefix, *execute(argv, env, timeout), wanted)

@@ -19,7 +19,8 @@ BUILD = Path(os.environ.get('PVIOMMU_BUILD', ROOT / 'build')).resolve()
 QEMU_SOURCE = Path(os.environ['QEMU_SOURCE'])
 QEMU_BUILD = Path(os.environ['QEMU_BUILD'])
 OUT = BUILD / 'qtest'
-# What a sanitizer finds goes to files named so, one a process
+# What a sanitizer finds goes to files named so, one a process, unless the
+# environment says otherwise
 SANITIZER_LOG = OUT / 'sanitizer'
 
 
@@ -141,11 +142,13 @@ def write_wrapper(kind, target, binary, plugin, arguments=''):
     # What a test wants loaded first, but for the sanitizers
     wanted = '${PVIOMMU_QTEST_PRELOAD:-}'
     if kind == 'sanitized':
-        asan = (f'detect_leaks=1:fast_unwind_on_malloc=0:log_path='
-                f'{SANITIZER_LOG}:abort_on_error=0:exitcode=99')
-        ubsan = f'print_stacktrace=1:halt_on_error=1:log_path={SANITIZER_LOG}'
-        lines += [f"export ASAN_OPTIONS='{asan}'",
-                  f"export UBSAN_OPTIONS='{ubsan}'",
+        log = f'log_path=${{PVIOMMU_SANITIZER_LOG:-{SANITIZER_LOG}}}'
+        # To look for the callers of an allocation takes most of the time
+        asan = ('detect_leaks=1:fast_unwind_on_malloc=0:malloc_context_size='
+                f'12:abort_on_error=0:exitcode=99:{log}')
+        ubsan = f'print_stacktrace=1:halt_on_error=1:{log}'
+        lines += [f'export ASAN_OPTIONS="{asan}"',
+                  f'export UBSAN_OPTIONS="{ubsan}"',
                   "export LSAN_OPTIONS='exitcode=0:report_objects=0'",
                   f'exec env LD_PRELOAD="{preload()} {wanted}" {run} '
                   f'{arguments} $PVIOMMU_QTEST_ARGS "$@"']
@@ -157,20 +160,20 @@ def write_wrapper(kind, target, binary, plugin, arguments=''):
     return path
 
 
-def clear_findings():
+def clear_findings(log=SANITIZER_LOG):
     """Forget what sanitizers found so far."""
-    for path in OUT.glob(SANITIZER_LOG.name + '.*'):
+    for path in log.parent.glob(log.name + '.*'):
         path.unlink()
 
 
-def findings():
+def findings(log=SANITIZER_LOG):
     """What sanitizers found since: errors anywhere, leaks of the library.
 
     The emulator itself frees little at its end, so a leak counts only if the
     library is among its callers.
     """
     found = []
-    for path in sorted(OUT.glob(SANITIZER_LOG.name + '.*')):
+    for path in sorted(log.parent.glob(log.name + '.*')):
         text = path.read_text(errors='replace')
         for part in re.split(r'\n(?=Direct leak|Indirect leak|SUMMARY)|\n\n',
                              text):
