@@ -18,10 +18,18 @@ typedef struct Scene {
     Model in_b;
 } Scene;
 
-/*
- * o0 in domain 1 (A) and o1 in domain 2 (B), with 8 mappings each.  With
- * iommufd this is o0 alone, so that each table that it needs is made anew.
- */
+/* o0 in domain 1 (A) and o1 in domain 2 (B), with 8 mappings each */
+static void scene_fill(Scene *s)
+{
+    s->in_a = model_new();
+    s->in_b = model_new();
+    assert_status(viommu_attach(s->v, 1, s->w->endpoint), OK);
+    assert_status(viommu_attach(s->v, 2, s->other->endpoint), OK);
+    model_map_pages(&s->in_a, s->v, 1, HIGH, COUNT);
+    model_map_pages(&s->in_b, s->v, 2, SECOND_HIGH, COUNT);
+}
+
+/* With iommufd this is o0 alone: each table that it needs is made anew */
 static Scene *scene_new(const char *how)
 {
     Scene *s = g_new0(Scene, 1);
@@ -33,20 +41,31 @@ static Scene *scene_new(const char *how)
                         all);
     s->w = watch_open(s->v, 0);
     s->other = watch_open(s->v, 1);
-    s->in_a = model_new();
-    s->in_b = model_new();
-    assert_status(viommu_attach(s->v, 1, s->w->endpoint), OK);
-    assert_status(viommu_attach(s->v, 2, s->other->endpoint), OK);
-    model_map_pages(&s->in_a, s->v, 1, HIGH, COUNT);
-    model_map_pages(&s->in_b, s->v, 2, SECOND_HIGH, COUNT);
+    scene_fill(s);
     return s;
 }
 
-static void scene_free(Scene *s)
+static void scene_clear(Scene *s)
 {
     viommu_assert_alive(s->v);
     model_free(&s->in_a);
     model_free(&s->in_b);
+}
+
+/* The same after a reset of the device: starting QEMU takes its time */
+static void scene_again(Scene *s)
+{
+    scene_clear(s);
+    viommu_negotiate(s->v, ALL_FEATURES);
+    viommu_set_bypass(s->v, 1);
+    assert_holds_ram(s->w);
+    assert_holds_ram(s->other);
+    scene_fill(s);
+}
+
+static void scene_free(Scene *s)
+{
+    scene_clear(s);
     watch_close(s->w);
     watch_close(s->other);
     viommu_stop(s->v);
@@ -56,8 +75,9 @@ static void scene_free(Scene *s)
 /* The n-th map of an ATTACH is refused: all is as it was, from every state */
 static void test_attach_nth(const void *how)
 {
+    Scene *s = scene_new(how);
+
     for (unsigned n = 1; n <= COUNT; n++) {
-        Scene *s = scene_new(how);
         uint64_t refusals = viommu_count(s->v, "host-refusals");
 
         watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1, ENOMEM);
@@ -75,15 +95,16 @@ static void test_attach_nth(const void *how)
         /* And the next try goes well */
         assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
         assert_holds(s->w, &s->in_b);
-        scene_free(s);
+        scene_again(s);
     }
+    scene_free(s);
 }
 
 static void test_attach_nth_from_bypass(const void *how)
 {
-    for (unsigned n = 1; n <= COUNT; n++) {
-        Scene *s = scene_new(how);
+    Scene *s = scene_new(how);
 
+    for (unsigned n = 1; n <= COUNT; n++) {
         assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
         assert_holds_ram(s->w);
         watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1, ENOSPC);
@@ -94,15 +115,16 @@ static void test_attach_nth_from_bypass(const void *how)
         assert_status(viommu_detach(s->v, 2, s->w->endpoint), INVAL);
         assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
         assert_holds(s->w, &s->in_b);
-        scene_free(s);
+        scene_again(s);
     }
+    scene_free(s);
 }
 
 static void test_attach_nth_from_blocked(const void *how)
 {
-    for (unsigned n = 1; n <= COUNT; n++) {
-        Scene *s = scene_new(how);
+    Scene *s = scene_new(how);
 
+    for (unsigned n = 1; n <= COUNT; n++) {
         assert_status(viommu_detach(s->v, 1, s->w->endpoint), OK);
         viommu_set_bypass(s->v, 0);
         watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1, EFAULT);
@@ -111,16 +133,17 @@ static void test_attach_nth_from_blocked(const void *how)
         assert_state(s->v, s->w->endpoint, "blocked");
         assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
         assert_holds(s->w, &s->in_b);
-        scene_free(s);
+        scene_again(s);
     }
+    scene_free(s);
 }
 
 /* B is refused, and A is refused again: blocked, until the next ATTACH */
 static void test_undo_refused(const void *how)
 {
-    for (unsigned n = 1; n <= COUNT; n++) {
-        Scene *s = scene_new(how);
+    Scene *s = scene_new(how);
 
+    for (unsigned n = 1; n <= COUNT; n++) {
         watch_fail(s->w, OBSERVER_FAIL_MAP, n, 1000, ENOMEM);
         assert_status(viommu_attach(s->v, 2, s->w->endpoint), DEVERR);
         assert_holds_nothing(s->w);
@@ -142,8 +165,9 @@ static void test_undo_refused(const void *how)
             assert_holds(s->w, &s->in_b);
         }
         assert_state(s->v, s->w->endpoint, "translated");
-        scene_free(s);
+        scene_again(s);
     }
+    scene_free(s);
 }
 
 /* Every errno has its status (R-MAP-14), and the range stays free */
@@ -220,9 +244,9 @@ static void test_map_second_piece(const void *how)
 /* An UNMAP that the host refuses leaves every mapping in place */
 static void test_unmap_refused(const void *how)
 {
-    for (unsigned i = 0; i < 2 * COUNT; i++) {
-        Scene *s = scene_new(how);
+    Scene *s = scene_new(how);
 
+    for (unsigned i = 0; i < 2 * COUNT; i++) {
         assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
         watch_fail(i % 2 ? s->other : s->w, OBSERVER_FAIL_UNMAP, 1 + i / 2,
                    1, EINVAL);
@@ -235,8 +259,9 @@ static void test_unmap_refused(const void *how)
         model_unmap(&s->in_b, s->v, 2, SECOND_HIGH, COUNT * PAGE);
         assert_holds_nothing(s->w);
         assert_holds_nothing(s->other);
-        scene_free(s);
+        scene_again(s);
     }
+    scene_free(s);
 }
 
 /* Too little for bypass: VFIO's own listener would end the VM here */

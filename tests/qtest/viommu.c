@@ -333,6 +333,39 @@ uint32_t viommu_wait(Viommu *v, ViommuQueue *queue)
     return length;
 }
 
+void viommu_post_heads(Viommu *v, ViommuQueue *queue, unsigned count,
+                       unsigned step)
+{
+    g_autofree uint16_t *ring = g_new(uint16_t, queue->size);
+    const uint64_t at = queue->avail + 4;
+
+    g_assert_cmpuint(queue->seen, ==, queue->posted);
+    qtest_memread(v->qts, at, ring, queue->size * sizeof(*ring));
+    for (unsigned i = 0; i < count; i++) {
+        ring[queue->posted++ % queue->size] = cpu_to_le16(i * step);
+    }
+    qtest_memwrite(v->qts, at, ring, queue->size * sizeof(*ring));
+    queue->next = 0;
+    qtest_writew(v->qts, queue->avail + 2, queue->posted);
+}
+
+void viommu_wait_all(Viommu *v, ViommuQueue *queue, uint32_t length)
+{
+    g_autofree struct vring_used_elem *ring = g_new(struct vring_used_elem,
+                                                    queue->size);
+    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
+
+    while (qtest_readw(v->qts, queue->used + 2) != queue->posted) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+    }
+    qtest_memread(v->qts, queue->used + 4, ring,
+                  queue->size * sizeof(*ring));
+    for (; queue->seen != queue->posted; queue->seen++) {
+        g_assert_cmpuint(le32_to_cpu(ring[queue->seen % queue->size].len),
+                         ==, length);
+    }
+}
+
 uint32_t viommu_send(Viommu *v, const ViommuBuffers *b)
 {
     uint64_t in = viommu_post(v, &v->requests, b);

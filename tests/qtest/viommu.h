@@ -227,6 +227,24 @@ bool viommu_used(Viommu *v, ViommuQueue *queue, uint32_t *length);
 uint32_t viommu_wait(Viommu *v, ViommuQueue *queue);
 
 /**
+ * viommu_post_heads - give buffers that are in the queue's table already
+ * @v: the driver
+ * @queue: the queue, of which the device holds no buffer
+ * @count: how many
+ * @step: descriptors of each; the first begins at 0
+ */
+void viommu_post_heads(Viommu *v, ViommuQueue *queue, unsigned count,
+                       unsigned step);
+
+/**
+ * viommu_wait_all - take back all buffers
+ * @v: the driver
+ * @queue: the queue
+ * @length: the used length that each must have
+ */
+void viommu_wait_all(Viommu *v, ViommuQueue *queue, uint32_t length);
+
+/**
  * viommu_send - have a request done
  * @v: the driver
  * @buffers: the chain; @buffers->in is what came back

@@ -258,7 +258,7 @@ void model_unmap(Model *m, Viommu *v, uint32_t domain, uint64_t first,
 #define BATCH_DATA 0x4000000ULL
 #define BATCH_MAX (VIOMMU_QUEUE_SIZE / 2)
 
-/* Have the MAPs of @lines done, all in one kick */
+/* Have the MAPs of @lines done, all in one kick and with few accesses */
 static void map_batch(Viommu *v, uint32_t domain, const Line *lines,
                       unsigned count)
 {
@@ -266,7 +266,6 @@ static void map_batch(Viommu *v, uint32_t domain, const Line *lines,
     const size_t body = offsetof(struct virtio_iommu_req_map, tail);
     struct vring_desc desc[BATCH_MAX * 2];
     struct virtio_iommu_req_map slot[BATCH_MAX];
-    uint32_t length;
 
     g_assert_cmpuint(count * 2, <=, q->size);
     for (unsigned i = 0; i < count; i++) {
@@ -292,18 +291,12 @@ static void map_batch(Viommu *v, uint32_t domain, const Line *lines,
             .len = cpu_to_le32(sizeof(slot[i].tail)),
             .flags = cpu_to_le16(VRING_DESC_F_WRITE),
         };
-        qtest_writew(v->qts, q->avail + 4 + q->posted++ % q->size * 2, 2 * i);
     }
     qtest_memwrite(v->qts, BATCH_DATA, slot, count * sizeof(slot[0]));
     qtest_memwrite(v->qts, q->desc, desc, count * 2 * sizeof(desc[0]));
-    q->next = 0;
-    qtest_writew(v->qts, q->avail + 2, q->posted);
+    viommu_post_heads(v, q, count, 2);
     viommu_kick(v, q);
-    while (q->seen != q->posted) {
-        if (viommu_used(v, q, &length)) {
-            g_assert_cmpuint(length, ==, sizeof(slot[0].tail));
-        }
-    }
+    viommu_wait_all(v, q, sizeof(slot[0].tail));
     qtest_memread(v->qts, BATCH_DATA, slot, count * sizeof(slot[0]));
     for (unsigned i = 0; i < count; i++) {
         assert_status(slot[i].tail.status, OK);
