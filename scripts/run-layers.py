@@ -5,12 +5,15 @@
 A layer is an executable tests/LAYER/run that prints TAP on stdout. Given
 arguments, it runs only the cases whose names hold one of them. It finds what
 it needs in the environment that scripts/common.sh sets.
+
+Layers that boot guests run beside the others.
 """
 
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -20,6 +23,17 @@ RESULTS = Path(os.environ['PVIOMMU_BUILD']) / 'results'
 CASE = re.compile(r'^(not )?ok\b\s*(\d*)\s*(?:-\s*)?(.*?)\s*'
                   r'(?:#\s*(SKIP)\b\s*(.*))?$', re.I)
 PLAN = re.compile(r'^1\.\.(\d+)(?:\s*#\s*skip\b\s*(.*))?', re.I)
+
+
+# One thread runs these in order, another the rest
+GUESTS = ('guest', 'lab')
+printing = threading.Lock()
+
+
+def show(text):
+    """One line, whole."""
+    with printing:
+        print(text, flush=True)
 
 
 class Layer:
@@ -38,7 +52,7 @@ class Layer:
         self.before = now
         mark = {'passed': 'ok  ', 'failed': 'FAIL', 'skipped': 'skip'}[result]
         tail = f' ({text})' if text else ''
-        print(f'{mark} {self.name}: {name}{tail}', flush=True)
+        show(f'{mark} {self.name}: {name}{tail}')
 
     def line(self, line):
         found = CASE.match(line)
@@ -62,19 +76,23 @@ class Layer:
         elif self.planned is None and self.cases \
                 and self.cases[-1][1] == 'failed':
             # what a failed case says comes right after it
-            print('    ' + line, flush=True)
+            show(f'     {self.name}: {line}')
             self.cases[-1][2] += line.lstrip('# ') + '\n'
 
     def run(self):
         command = ROOT / 'tests' / self.name / 'run'
-        print(f'== {self.name}', flush=True)
+        self.before = time.monotonic()
+        show(f'== {self.name}')
         if not os.access(command, os.X_OK):
             self.add('all', 'failed', f'{command} is missing')
             return
         with open(RESULTS / f'{self.name}.tap', 'w', encoding='utf-8') as tap:
             with subprocess.Popen([command, *self.words],
                                   stdout=subprocess.PIPE, text=True,
-                                  errors='replace', cwd=ROOT) as process:
+                                  errors='replace', cwd=ROOT,
+                                  env={**os.environ,
+                                       'PVIOMMU_LAYER': self.name}
+                                  ) as process:
                 for line in process.stdout:
                     tap.write(line)
                     tap.flush()
@@ -110,6 +128,13 @@ class Layer:
                                     encoding='utf-8', xml_declaration=True)
 
 
+def run_all(layers):
+    """One layer after another."""
+    for layer in layers:
+        layer.run()
+        layer.write_junit()
+
+
 def check_rules(layers):
     """After a run of everything: each rule's tests did run."""
     sys.path.insert(0, str(ROOT / 'tests/style'))
@@ -140,10 +165,14 @@ def main():
         if word:
             layer.words.append(word)
     RESULTS.mkdir(parents=True, exist_ok=True)
+    lanes = [[], []]
     for layer in layers.values():
-        layer.before = time.monotonic()
-        layer.run()
-        layer.write_junit()
+        lanes[layer.name in GUESTS].append(layer)
+    threads = [threading.Thread(target=run_all, args=[lane]) for lane in lanes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     # without words to choose by, all named layers ran whole
     everything = {path.parent.name for path in ROOT.glob('tests/*/run')}
     if everything <= set(layers) and not any(layer.words for layer in

@@ -6,6 +6,7 @@ source as the module that the emulator would load, with the stamp by which the
 emulator knows its own modules.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -96,10 +97,18 @@ def has_qtest(binary):
 def build_accelerator(target, binary):
     """Build accel-qtest-TARGET.so for an emulator: the folder of it."""
     folder = OUT / f'modules-{target}'
-    module = folder / f'accel-qtest-{target}.so'
     folder.mkdir(parents=True, exist_ok=True)
-    if has_qtest(binary):
-        return folder
+    # More than one layer needs it
+    with open(folder / 'lock', 'w', encoding='utf-8') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not has_qtest(binary):
+            compile_accelerator(target, binary, folder)
+    return folder
+
+
+def compile_accelerator(target, binary, folder):
+    """The module into that folder, unless it is there."""
+    module = folder / f'accel-qtest-{target}.so'
     stamp = re.search(rb'qemu_stamp(_[0-9a-f]+)', Path(binary).read_bytes())
     if not stamp:
         raise RuntimeError(f'{binary} takes no modules: no qtest for it')
@@ -107,7 +116,7 @@ def build_accelerator(target, binary):
     mark = folder / 'built-for'
     key = f'{stamp} {QEMU_BUILD}'
     if module.exists() and mark.exists() and mark.read_text() == key:
-        return folder
+        return
 
     text = (QEMU_BUILD / 'config-host.h').read_text()
     text = re.sub(r'^#\s*(define|undef) CONFIG_STAMP\b.*$', '', text,
@@ -121,7 +130,6 @@ def build_accelerator(target, binary):
            QEMU_SOURCE / 'accel/qtest/qtest.c',
            QEMU_SOURCE / 'module-common.c'], cwd=where)
     mark.write_text(key)
-    return folder
 
 
 def preload():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Test cases that speak TAP on stdout and tell their progress on stderr."""
 
+import os
 import sys
 import time
 import traceback
@@ -33,7 +34,10 @@ class Tap:
             self._tell(text)
             return
         spent = time.monotonic() - self._start
-        print(f"  [{spent:5.1f}s] {text}", file=sys.stderr, flush=True)
+        layer = os.environ.get("PVIOMMU_LAYER")
+        where = f"{layer}: " if layer else ""
+        print(f"  [{spent:5.1f}s] {where}{text}", file=sys.stderr,
+              flush=True)
 
     def note(self, text):
         """A remark in the results."""
