@@ -15,6 +15,7 @@
 #define MiB (1ULL << 20)
 #define PHYS 0x1000000ULL
 #define MANY 10000
+#define PEER 0xd0000000ULL
 
 typedef struct Scene {
     Viommu *v;
@@ -301,6 +302,41 @@ static void test_mixed(void)
     scene_end(&s);
 }
 
+static void assert_path(Viommu *v, uint32_t endpoint, const char *path)
+{
+    QDict *answer = viommu_get(v, "endpoints");
+    QListEntry *entry;
+    bool found = false;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), entry) {
+        QDict *dict = qobject_to(QDict, qlist_entry_obj(entry));
+
+        if (qdict_get_int(dict, "id") == endpoint) {
+            g_assert_cmpstr(qdict_get_str(dict, "host-path"), ==, path);
+            found = true;
+        }
+    }
+    g_assert_true(found);
+    qobject_unref(answer);
+}
+
+/* host-path=container: by QEMU's own code for iommufd */
+static void test_container(void)
+{
+    Scene s = scene_new("host-path=container", 1, "");
+    Model m = model_new();
+
+    assert_path(s.v, s.w[0]->endpoint, "container");
+    assert_holds_ram(s.w[0]);
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    model_map_pages(&m, s.v, 1, HIGH, 4);
+    assert_holds(s.w[0], &m);
+    assert_status(viommu_detach(s.v, 1, s.w[0]->endpoint), OK);
+    assert_holds_ram(s.w[0]);
+    model_free(&m);
+    scene_end(&s);
+}
+
 /* Two iommufd objects: a table for each, in bypass and in a domain */
 static void test_two_objects(void)
 {
@@ -416,6 +452,66 @@ static void test_mdev(void)
     scene_end(&s);
 }
 
+/* A BAR of a passed-through device, which the host cannot pin */
+static void test_peer(void)
+{
+    Scene s = scene_new("keep-bypass=off", 2,
+                        "-device pviommu-observer,peer=on,id=o2,addr=6.0");
+    QPCIDevice *pdev = qpci_device_find(s.v->bus, 6 << 3);
+    Model m = model_new();
+
+    qpci_config_writel(pdev, PCI_BASE_ADDRESS_2, PEER);
+    qpci_config_writew(pdev, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    assert_holds_ram(s.w[0]);
+
+    /* The tables are made after the mapping, and before it */
+    assert_status(viommu_attach(s.v, 1, 6 << 3), OK);
+    assert_status(viommu_map(s.v, 1, HIGH, HIGH + PAGE - 1, PEER,
+                             READ | WRITE), OK);
+    attach_all(&s, 1);
+    model_map(&m, s.v, 1, HIGH + MiB, PAGE, PHYS, READ | WRITE);
+    assert_holds(s.w[0], &m);
+    assert_status(viommu_map(s.v, 1, HIGH + PAGE, HIGH + 2 * PAGE - 1, PEER,
+                             READ | WRITE), OK);
+    assert_status(viommu_map(s.v, 1, HIGH + 2 * PAGE, HIGH + 3 * PAGE - 1,
+                             PEER, READ | WRITE | MMIO), DEVERR);
+    assert_holds(s.w[0], &m);
+    assert_status(viommu_unmap(s.v, 1, HIGH, HIGH + 3 * PAGE - 1), OK);
+    assert_holds(s.w[0], &m);
+    detach_all(&s, 1);
+    assert_holds_ram(s.w[0]);
+    assert_holds_ram(s.w[1]);
+    qpci_config_writew(pdev, PCI_COMMAND, 0);
+    assert_holds_ram(s.w[0]);
+    assert_state(s.v, s.w[0]->endpoint, "bypass");
+    model_free(&m);
+    g_free(pdev);
+    scene_end(&s);
+}
+
+/* A mediated device makes the table, which pins nothing until o0 comes */
+static void test_peer_after_mdev(void)
+{
+    Scene s = scene_new("boot-bypass=off", 1,
+                        "-device pviommu-observer,watch=iommufd,"
+                        "iommufd=host,mdev=on,id=o1,addr=5.0 "
+                        "-device pviommu-observer,peer=on,id=o2,addr=6.0");
+    QPCIDevice *pdev = qpci_device_find(s.v->bus, 6 << 3);
+    Model m = model_new();
+
+    qpci_config_writel(pdev, PCI_BASE_ADDRESS_2, PEER);
+    qpci_config_writew(pdev, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    assert_status(viommu_attach(s.v, 1, 5 << 3), OK);
+    model_map(&m, s.v, 1, HIGH, PAGE, PHYS, READ | WRITE);
+    assert_status(viommu_map(s.v, 1, HIGH + PAGE, HIGH + 2 * PAGE - 1, PEER,
+                             READ | WRITE), OK);
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    assert_holds(s.w[0], &m);
+    model_free(&m);
+    g_free(pdev);
+    scene_end(&s);
+}
+
 /* Whether an interrupt waits for the processor */
 static bool has_vector(Viommu *v, unsigned vector)
 {
@@ -521,10 +617,13 @@ int main(int argc, char **argv)
     ADD("iommufd/attach-costs-one", test_attach_costs_one);
     ADD("iommufd/table-lives-with-domain", test_table_lives_with_domain);
     ADD("iommufd/mixed", test_mixed);
+    ADD("iommufd/container", test_container);
     ADD("iommufd/two-objects", test_two_objects);
     ADD("iommufd/another-host-iommu", test_another_host_iommu);
     ADD("iommufd/narrow-host", test_narrow_host);
     ADD("iommufd/mdev", test_mdev);
+    ADD("iommufd/peer", test_peer);
+    ADD("iommufd/peer-after-mdev", test_peer_after_mdev);
     ADD("iommufd/msi", test_msi);
     ADD("iommufd/unplug-leaves-nothing", test_unplug_leaves_nothing);
     return g_test_run();

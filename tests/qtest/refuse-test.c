@@ -7,7 +7,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "libqtest.h"
+#include "watch.h"
 
 #define P "-device pviommu-pci"
 
@@ -246,6 +246,60 @@ static void machines_of_arm(void)
     emulator = "QTEST_QEMU_BINARY";
 }
 
+/* The IOMMU, and a device of a host that can be made to refuse */
+static char *with_host(const char *iommu, const char *device)
+{
+    g_autofree char *library = watch_library();
+
+    return g_strdup_printf("-M q35 %s " P "%s -object iommufd,id=host %s",
+                           library, iommu, device);
+}
+
+#define PASSED "-device pviommu-observer,watch=iommufd,iommufd=host"
+
+static void host_path(void)
+{
+    static const struct {
+        const char *iommu;
+        const char *device;
+        const char *first;
+        const char *second;
+    } bad[] = {
+        { ",host-path=vfio", "", "host-path", "container" },
+        { ",host-path=", "", "host-path", "container" },
+        { ",host-path=iommufd",
+          "-device pviommu-observer,watch=container,announce=on",
+          "no iommufd object", "-object iommufd" },
+        { ",host-path=iommufd",
+          "-device pcie-pci-bridge,id=br " PASSED ",bus=br,addr=1.0",
+          "bridge", "host-path=auto" },
+        { "", PASSED ",fail=open:9:13", "/dev/iommu", "access" },
+        { "", PASSED ",fail=open:9:2", "/dev/iommu", "iommufd" },
+        { ",host-path=iommufd", PASSED ",fail=open:9:2", "/dev/iommu", "" },
+        { "", PASSED ",memlock=1048576", "locked memory", "ulimit" },
+    };
+    static const char *const good[][2] = {
+        { ",host-path=auto", PASSED },
+        { ",host-path=iommufd", PASSED },
+        { ",host-path=container", PASSED },
+        { ",host-path=notifier", PASSED },
+        { ",host-path=auto",
+          "-device pviommu-observer,watch=container,announce=on" },
+        { ",boot-bypass=off", PASSED ",memlock=1048576" },
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *args = with_host(bad[i].iommu, bad[i].device);
+
+        refuses(args, bad[i].first, bad[i].second);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_autofree char *args = with_host(good[i][0], good[i][1]);
+
+        takes(args, NULL);
+    }
+}
+
 static void migration(void)
 {
     refuses("-M q35 -only-migratable " P, "only-migratable",
@@ -265,5 +319,6 @@ int main(int argc, char **argv)
     qtest_add_func("pviommu/refuse/machines", machines);
     qtest_add_func("pviommu/refuse/machines-of-arm", machines_of_arm);
     qtest_add_func("pviommu/refuse/only-migratable", migration);
+    qtest_add_func("pviommu/refuse/host-path", host_path);
     return g_test_run();
 }
