@@ -69,7 +69,44 @@ typedef struct Case {
     unsigned count;
 } Case;
 
-/* Bypass, translated with mappings, bypass, and once more */
+/* Bypass, translated with mappings, bypass */
+static void switch_once(const Way *way, Watch *w, Watch *other,
+                        unsigned count)
+{
+    g_autofree char *before = NULL;
+    Viommu *v = w->v;
+    Model m = model_new();
+
+    /* Another endpoint keeps the domain and its mappings alive */
+    assert_status(viommu_attach(v, 1, other->endpoint), OK);
+    model_map_pages(&m, v, 1, HIGH, count);
+    assert_holds_ram(w);
+    watch_clear(w);
+    way->enter(w);
+    assert_holds(w, &m);
+    assert_state(v, w->endpoint, "translated");
+    assert_never_both(w, w->ram, HIGH);
+
+    watch_clear(w);
+    before = watch_get(w, "mappings");
+    way->leave(w);
+    assert_holds_ram(w);
+    assert_state(v, w->endpoint, "bypass");
+    assert_never_both(w, before, HIGH);
+    if (way->leave == system_reset) {
+        watch_find(other);
+    } else if (way->leave == detach || way->leave == to_bypass_domain) {
+        assert_holds(other, &m);
+        assert_status(viommu_detach(v, 1, other->endpoint), OK);
+    }
+    if (way->leave == to_bypass_domain) {
+        assert_status(viommu_detach(v, 2, w->endpoint), OK);
+    }
+    assert_holds_ram(other);
+    model_free(&m);
+}
+
+/* With that many mappings, and with few before and after */
 static void test_switch(const void *opaque)
 {
     const Case *c = opaque;
@@ -77,38 +114,11 @@ static void test_switch(const void *opaque)
     Watch *w = watch_open(v, 0), *other = watch_open(v, 1);
 
     assert_holds_ram(w);
-    for (unsigned round = 0; round < (c->count > 1000 ? 1 : 2); round++) {
-        g_autofree char *before = NULL;
-        Model m = model_new();
-
-        /* Another endpoint keeps the domain and its mappings alive */
-        assert_status(viommu_attach(v, 1, other->endpoint), OK);
-        model_map_pages(&m, v, 1, HIGH, c->count);
-        assert_holds_ram(w);
-        watch_clear(w);
-        c->way->enter(w);
-        assert_holds(w, &m);
-        assert_state(v, w->endpoint, "translated");
-        assert_never_both(w, w->ram, HIGH);
-
-        watch_clear(w);
-        before = watch_get(w, "mappings");
-        c->way->leave(w);
-        assert_holds_ram(w);
-        assert_state(v, w->endpoint, "bypass");
-        assert_never_both(w, before, HIGH);
-        if (c->way->leave == system_reset) {
-            watch_find(other);
-        } else if (c->way->leave == detach ||
-                   c->way->leave == to_bypass_domain) {
-            assert_holds(other, &m);
-            assert_status(viommu_detach(v, 1, other->endpoint), OK);
+    for (unsigned few = 0; few < 2; few++) {
+        switch_once(c->way, w, other, few);
+        if (!few || c->count <= 1000) {
+            switch_once(c->way, w, other, c->count);
         }
-        if (c->way->leave == to_bypass_domain) {
-            assert_status(viommu_detach(v, 2, w->endpoint), OK);
-        }
-        assert_holds_ram(other);
-        model_free(&m);
     }
     watch_close(w);
     watch_close(other);
@@ -461,7 +471,7 @@ static void add(const char *how, const char *name, void (*test)(const void *))
 
 static void add_switches(const char *how)
 {
-    static const unsigned counts[] = { 0, 1, 1000, 100000 };
+    static const unsigned counts[] = { 1000, 100000 };
 
     for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
         for (unsigned j = 0; j < ARRAY_SIZE(counts); j++) {
