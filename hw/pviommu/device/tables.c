@@ -56,10 +56,13 @@ bool pviommu_tables_chosen(PviommuDevice *s, PCIDevice *pdev)
     if (is_in_use(s, backend) || pviommu_iommufd_probe(backend, &err)) {
         return true;
     }
-    if (s->host_path == PVIOMMU_HOST_PATH_AUTO && !s->said_path) {
+    if (!s->said_path) {
+        /* VFIO may fail of the same, and say less */
         s->said_path = true;
-        error_prepend(&err, "pviommu: host-path=auto takes container for "
-                      "devices with an iommufd object: ");
+        error_prepend(&err, "pviommu: host-path=%s: ",
+                      s->host_path == PVIOMMU_HOST_PATH_IOMMUFD ? "iommufd"
+                      : "auto takes container for devices with an iommufd "
+                        "object");
         warn_report_err(err);
         return false;
     }

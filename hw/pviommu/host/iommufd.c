@@ -97,8 +97,9 @@ bool pviommu_iommufd_probe(IOMMUFDBackend *backend, Error **errp)
         error_setg_errno(errp, errno, "cannot open /dev/iommu");
         error_append_hint(errp, errno == EACCES || errno == EPERM
                           ? "Give the user that runs QEMU access to it.\n"
-                          : "Load the host's module iommufd; a kernel built "
-                            "without CONFIG_IOMMUFD has only type1.\n");
+                          : "Load the host's module iommufd. Where the "
+                            "kernel was built without CONFIG_IOMMUFD, leave "
+                            "the device's iommufd= out.\n");
         return false;
     }
     ok = probe(fd, errp);

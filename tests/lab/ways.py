@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Devices that cannot be on page tables of our own: what the operator is
+told of it before QEMU ends, and what to do."""
+
+import contextlib
+from pathlib import Path
+
+from pvlab import host
+from pvlab.tap import check, same
+
+NODE = Path("/dev/iommu")
+# Root without its rights over files of others is a user like any other
+NO_RIGHTS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+class Ways:
+    """Starts of QEMU that fail."""
+
+    def __init__(self, lab, name, wrapper=()):
+        """WRAPPER: words before the emulator's name."""
+        self.lab = lab
+        self.name = name
+        self.wrapper = wrapper
+
+    def ends(self, host_path, iommufd) -> list[str]:
+        """What QEMU says as it ends."""
+        with self.lab.start(self.name, properties=f"host-path={host_path}",
+                            iommufd=iommufd, engine=True, more=("-S",),
+                            wrapper=self.wrapper) as running:
+            status = running.machine.wait(60)
+            text = running.machine.stderr()
+        self.lab.results.note(text)
+        same(status, 1, "QEMU's status")
+        return text.splitlines()
+
+    def told(self, said, *words):
+        """One line, and no more, has the first of WORDS; the others are in
+        it or in its hint; before it, VFIO has said nothing."""
+        lines = [i for i, line in enumerate(said) if words[0] in line]
+        same(len(lines), 1, f"lines with '{words[0]}' in {said}; number")
+        text = "\n".join(said[lines[0]:lines[0] + 2])
+        for word in words:
+            check(word in text, f"nothing about '{word}': {text}")
+        check(not any(f"vfio {host.NVME}:" in line
+                      for line in said[:lines[0]]), f"VFIO was first: {said}")
+
+    def auto(self, *words):
+        """The device has an iommufd object, and the way is ours to choose."""
+        self.told(self.ends("auto", True), "host-path=auto", *words)
+
+    def asked(self, *words):
+        """No other way is wanted."""
+        self.told(self.ends("iommufd", True), "host-path=iommufd", *words)
+
+    def type1(self):
+        """The device has no such object."""
+        self.told(self.ends("iommufd", False), "host-path=iommufd",
+                  "has no iommufd object", "-object iommufd")
+
+
+@contextlib.contextmanager
+def mode(path, value):
+    """A file with another mode for a while."""
+    before = path.stat().st_mode & 0o7777
+    path.chmod(value)
+    try:
+        yield
+    finally:
+        path.chmod(before)
+
+
+def without_iommufd(lab):
+    """A host whose kernel has no iommufd."""
+    lab.iommu.require_ours("way to choose")
+    ways = Ways(lab, "ways")
+    words = (str(NODE), "No such file", "CONFIG_IOMMUFD")
+    lab.case("ways/no-iommufd-auto", ways.auto, *words)
+    lab.case("ways/no-iommufd-asked", ways.asked, *words)
+    lab.case("ways/no-object-asked", ways.type1)
+
+
+def cases(lab, backend):
+    """A host that has it, and does not let QEMU use it."""
+    lab.iommu.require_ours("way to choose")
+    ways = Ways(lab, f"{backend}-ways", NO_RIGHTS)
+    words = (str(NODE), "Permission denied", "access")
+    with mode(NODE, 0):
+        for name, case in (("auto", ways.auto), ("asked", ways.asked)):
+            lab.case(f"{backend}/ways/no-permission-{name}", case, *words)
+
+
+GUESTS = (without_iommufd,)
