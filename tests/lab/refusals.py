@@ -157,16 +157,22 @@ def entry_limit(lab):
         vfio.entry_limit(before)
 
 
-def memlock(lab):
+def named(backend, name) -> str:
+    """The name of a case: type1 has no word for it."""
+    return name if backend == "type1" else f"{backend}/{name}"
+
+
+def memlock(lab, backend="type1"):
     """A host that locks little memory."""
-    names = [f"memlock/{name}" for name in (
+    names = [named(backend, f"memlock/{name}") for name in (
         "small-reads", "map-gets-nomem", "operator-told-once",
         "bypass-refused-leaves-all-as-it-was", "bypass-after-raise",
         "poweroff")]
     if not lab.wanted(*names):
         return
     lab.iommu.require_ours("verdict of the host")
-    with lab.start("memlock", "iommu.strict=1", properties="boot-bypass=off",
+    with lab.start(f"{backend}-memlock", "iommu.strict=1",
+                   properties="boot-bypass=off", iommufd=backend != "type1",
                    wrapper=limited(LOCKED_KIB)) as running:
         refused = Refused(lab.boot(running), "locked memory")
         lab.case(names[0], refused.small_reads)
@@ -177,16 +183,19 @@ def memlock(lab):
         lab.case(names[5], refused.poweroff)
 
 
-def memlock_start(lab):
+def memlock_start(lab, backend="type1"):
     """Too little locked memory for the start itself."""
-    told, enough = "memlock-start/told", "memlock-start/figure-is-enough"
+    told, enough = (named(backend, f"memlock-start/{name}")
+                    for name in ("told", "figure-is-enough"))
     if not lab.wanted(told, enough):
         return
     lab.iommu.require_ours("word on locked memory at start")
     figures = []
 
     def too_little():
-        with lab.start("memlock-start", wrapper=limited(32 * KIB)) as running:
+        with lab.start(f"{backend}-memlock-start",
+                       iommufd=backend != "type1",
+                       wrapper=limited(32 * KIB)) as running:
             status = running.machine.wait(60)
             text = running.machine.stderr()
             lab.results.note(text)
@@ -196,11 +205,16 @@ def memlock_start(lab):
                            re.findall(r"need (\d+) KiB", text))
             check(figures and figures[0] >= MEMORY_MIB * KIB,
                   f"no figure that would do: {text}")
+            for line in text.splitlines():
+                check(host.NVME in line.partition("pviommu:")[2] or
+                      "refused" not in line,
+                      f"the disk is not named: {line}")
 
     def as_told():
         if not figures:
             raise Skip("no figure was told")
-        with lab.start("memlock-figure", "iommu.strict=1",
+        with lab.start(f"{backend}-memlock-figure", "iommu.strict=1",
+                       iommufd=backend != "type1",
                        wrapper=limited(figures[0])) as running:
             Refused(lab.boot(running), "").small_reads()
             same(running.machine.stderr(), "", "what QEMU printed")
@@ -209,9 +223,9 @@ def memlock_start(lab):
     lab.case(enough, as_told)
 
 
-def memlock_reset(lab):
+def memlock_reset(lab, backend="type1"):
     """The limit falls while the guest runs; a reset cannot be refused."""
-    name = "memlock-reset/blocked-until-attached"
+    name = named(backend, "memlock-reset/blocked-until-attached")
     if not lab.wanted(name):
         return
     lab.iommu.require_ours("state for what the host cannot serve")
@@ -228,9 +242,18 @@ def memlock_reset(lab):
         lab.results.note(lines[0])
         refused.small_reads()
 
-    with lab.start("memlock-reset", "iommu.strict=1",
+    with lab.start(f"{backend}-memlock-reset", "iommu.strict=1",
+                   # else the table with all of memory is there already
+                   properties="" if backend == "type1" else "keep-bypass=off",
+                   iommufd=backend != "type1",
                    wrapper=limited((MEMORY_MIB + 64) * KIB)) as running:
         lab.case(name, reset, lab.boot(running))
+
+
+def cases(lab, backend):
+    """The cases of locked memory, over another kind of container."""
+    for function in (memlock, memlock_start, memlock_reset):
+        function(lab, backend)
 
 
 GUESTS = (entry_limit, memlock, memlock_start, memlock_reset)

@@ -429,10 +429,13 @@ uint32_t pviommu_space_endpoint_id(const PviommuSpace *space)
 /* What to call the space before a person; owned by the caller */
 char *pviommu_space_name(PviommuSpace *space)
 {
-    g_autofree char *vfio = pviommu_host_device_name(&space->host);
+    g_autofree char *vfio = pviommu_space_host_devices(space);
     PviommuPciEndpoint *e = first_of(space, NULL);
     uint32_t id = pviommu_space_endpoint_id(space);
 
+    if (!e && vfio) {
+        return g_steal_pointer(&vfio);      /* it is being plugged */
+    }
     return g_strdup_printf("endpoint 0x%x%s%s%s%s%s", id, e ? " (" : "",
                            e ? object_get_typename(OBJECT(e->pdev)) : "",
                            vfio ? " " : "", vfio ?: "", e ? ")" : "");
