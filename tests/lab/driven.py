@@ -20,22 +20,25 @@ ALL = 7                 # the domain that only bypasses
 class Endpoint:
     """A function behind the IOMMU."""
 
-    def __init__(self, number, address=None):
+    def __init__(self, number, address=None, **how):
         """NUMBER: its id.  ADDRESS: the host's name of it; None if it is
-        emulated."""
+        emulated.  HOW: properties that say where the guest finds it."""
         self.id = number
         self.address = address
+        self.how = how
+        self.node = None        # the file to pass instead of the address
         self.domain = None
+        self.mates = ()         # others of its IOMMU group of the host
 
 
 class Driven:
     """The machine, its devices and the model."""
 
     def __init__(self, name, subject, backend="type1", properties="", *,
-                 port=False, more=()):
+                 port=False, more=(), also=None):
         """BACKEND: type1, iommufd, or container: that of QEMU's own code
         over iommufd.  PORT: the engine can be unplugged.  MORE: words for
-        QEMU."""
+        QEMU.  ALSO: further endpoints, by name, that are passed through."""
         self.backend = backend
         words = ["-machine", "q35", "-m", f"{RAM_MIB}M", *more]
         if backend == "container":
@@ -45,22 +48,23 @@ class Driven:
             words += ["-object", "iommufd,id=iommufd0"]
         words += subject.arguments(
             ",".join(filter(None, ["addr=4", properties])))
-        self.disk = Endpoint(5 << 3, host.NVME)
-        self.engine = Endpoint(PORT_BUS << 8 | 1 if port else 6 << 3,
-                               host.EDU)
+        self.disk = Endpoint(5 << 3, host.NVME, addr="5")
+        self.engine = Endpoint(6 << 3, host.EDU, addr="6")
         self.keeper = Endpoint(7 << 3)
-        self.passed = {"disk": self.disk, "engine": self.engine}
-        self._places = {"disk": {"addr": "5"}, "engine": {"addr": "6"}}
         if port:
             # without a function 0, the guest is not asked whether it leaves
-            self._places["engine"] = {"bus": "rp0", "addr": "0.1"}
+            self.engine = Endpoint(PORT_BUS << 8 | 1, host.EDU, bus="rp0",
+                                   addr="0.1")
             words += ["-global",
                       "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
                       "-device", "pcie-root-port,id=rp0,addr=6,chassis=1"]
-        for what in self.passed:
+        self.passed = {"disk": self.disk, "engine": self.engine,
+                       **(also or {})}
+        self._endpoints = [*self.passed.values(), self.keeper]
+        for what, endpoint in self.passed.items():
             words += ["-device", ",".join(
                 f"{key}={value}"
-                for key, value in self._description(what).items())]
+                for key, value in self._description(what, endpoint).items())]
         words += ["-device", "edu,addr=7"]
         self.qtest = qtest.Qtest(name, FOLDER, words)
         self.machine = self.qtest.machine
@@ -76,16 +80,19 @@ class Driven:
         self.engine_pci = qtest.Function(
             self.qtest, self.engine.id >> 3 & 31, self.engine.id & 7,
             self.engine.id >> 8)
+        self.functions = {host.EDU: self.engine_pci}    # that have BARs
         self.memory = tables.GuestMemory(self.machine, self._host_bar)
         self.iommu = None
         self.memory.look()
         self._note()
 
-    def _description(self, what) -> dict:
+    def _description(self, what, endpoint) -> dict:
         """What makes a passed-through device."""
-        description = {"driver": "vfio-pci", "id": what,
-                       "host": self.passed[what].address,
-                       **self._places[what]}
+        description = {"driver": "vfio-pci", "id": what, **endpoint.how}
+        if endpoint.node:
+            description["fd"] = what
+        else:
+            description["host"] = endpoint.address
         if self.backend != "type1":
             description["iommufd"] = "iommufd0"
         return description
@@ -112,8 +119,7 @@ class Driven:
         """iommufd of Linux 6.12 maps no BARs."""
         if self.backend != "type1":
             return None
-        base = self.engine_pci.bars[bar]
-        same(name, host.EDU, "whose BAR is in guest memory")
+        base = self.functions[name].bars[bar]
         lines = Path(f"/sys/bus/pci/devices/{name}/resource").read_text()
         start = int(lines.splitlines()[bar].split()[0], 16)
         return start + (address - base) >> tables.PAGE_BITS
@@ -121,13 +127,21 @@ class Driven:
     def _note(self):
         """Devices have moved: remember which tables the host has now."""
         for endpoint in self.passed.values():
-            if endpoint.domain is None:
+            domain = self._domain(endpoint)
+            if domain is None:
                 self.bypass_table |= self.bypass
-            elif self.domains[endpoint.domain] is None:
+            elif self.domains[domain] is None:
                 self.bypass_table = True
             else:
-                self.tabled.add(endpoint.domain)
+                self.tabled.add(domain)
         self.tabled &= set(self.domains)
+
+    def _domain(self, endpoint):
+        """What is attached takes the others of its host group along."""
+        for one in (endpoint, *endpoint.mates):
+            if one.domain is not None:
+                return one.domain
+        return None
 
     # Requests, each also to the model
 
@@ -153,8 +167,7 @@ class Driven:
     def _leave(self, endpoint):
         domain, endpoint.domain = endpoint.domain, None
         if domain is not None and not any(
-                other.domain == domain
-                for other in (self.disk, self.engine, self.keeper)):
+                other.domain == domain for other in self._endpoints):
             del self.domains[domain]
 
     def map(self, domain, first, size, phys,
@@ -196,7 +209,7 @@ class Driven:
         """After a reset: no domains."""
         self.state = None
         self.domains = {}
-        for endpoint in (self.disk, self.engine, self.keeper):
+        for endpoint in self._endpoints:
             endpoint.domain = None
         self._note()
 
@@ -214,30 +227,36 @@ class Driven:
                 return
         raise TimeoutError("the machine does not reset")
 
-    # The engine comes and goes
+    # Devices come and go
 
-    def unplug(self):
+    def unplug(self, what="engine"):
         """Take it out, and wait until QEMU has let it go."""
-        self.machine.qmp("device_del", id="engine")
-        self.machine.wait_event("DEVICE_DELETED", device="engine")
-        self._leave(self.engine)
-        del self.passed["engine"]
+        self.machine.qmp("device_del", id=what)
+        self.machine.wait_event("DEVICE_DELETED", device=what)
+        endpoint = self.passed.pop(what)
+        self._leave(endpoint)
         self._note()
         self.state = None
-        check(tables.none_of_host(self.engine.address),
-              "the host still has a table of the engine")
+        if not any(mate in self.passed.values() for mate in endpoint.mates):
+            check(tables.none_of_host(endpoint.address),
+                  f"the host still has a table of the {what}")
 
-    def plug(self):
-        """Put it back."""
-        self.passed["engine"] = self.engine
-        self.machine.qmp("device_add", **self._description("engine"))
+    def plug(self, what="engine", endpoint=None):
+        """Put it back, or another ENDPOINT."""
+        endpoint = endpoint or self.engine
+        if endpoint not in self._endpoints:
+            self._endpoints.append(endpoint)
+        if endpoint.node:
+            self.machine.pass_file(what, endpoint.node)
+        self.machine.qmp("device_add", **self._description(what, endpoint))
+        self.passed[what] = endpoint
         self._note()
 
     # What the host holds
 
     def wanted(self, endpoint) -> dict:
         """What the host must hold for an endpoint."""
-        domain = endpoint.domain
+        domain = self._domain(endpoint)
         if domain is None and not self.bypass:
             return {}
         if domain is None or self.domains[domain] is None:
@@ -254,6 +273,7 @@ class Driven:
         what that takes: how many pages it holds."""
         self.memory.refresh()
         count = pinned = 0
+        mates = set()
         if self.backend == "iommufd":
             pinned = sum(len(self.domains[domain].pages(self.memory))
                          for domain in self.tabled)
@@ -264,8 +284,21 @@ class Driven:
             wrong = tables.difference(got, self.wanted(endpoint))
             check(not wrong, f"the host's table of the {name}: {wrong}")
             count += len(got)
-            if self.backend != "iommufd":
+            # what is in one group is in one container
+            if self.backend != "iommufd" and endpoint not in mates:
+                mates.update(endpoint.mates)
                 pinned += sum(1 for frame, _ in got.values()
                               if frame not in self.memory.bar_frames)
         same(self.locked_kib(), pinned * tables.PAGE // 1024, "KiB pinned")
         return count
+
+    def said_nothing(self):
+        """QEMU has printed nothing, but for VFIO's own words: on a device
+        that has no reset, on one that leaves where there is no KVM, and, in
+        its container over iommufd, on BARs."""
+        known = ["Cannot reset device", "KVM VFIO device isn't created"]
+        if self.backend == "container":
+            known += ["PCI BAR?", "(Bad address)", "peer-to-peer"]
+        said = [line for line in self.machine.stderr().splitlines()
+                if not any(word in line for word in known)]
+        same(said, [], "what QEMU printed")

@@ -2,6 +2,7 @@
 """A DMA engine, passed through, reaches what is mapped and nothing that was:
 judged by the data in guest memory and by the host's log of faults."""
 
+import itertools
 import time
 
 from driven import A, B, BLOCKED, BYPASS, BYPASS_DOMAIN, Driven
@@ -26,11 +27,15 @@ START, TO_MEMORY = 1, 2
 class Engine:
     """The engine's registers, by way of its BAR."""
 
-    def __init__(self, guest: Driven):
+    def __init__(self, guest: Driven, function, address):
+        """FUNCTION: as the guest drives it.  ADDRESS: the host's name of
+        it."""
         self.guest = guest
+        self.address = address
+        self._function = function
 
     def _transfer(self, source, target, size, command):
-        base = self.guest.engine_pci.bars[0]
+        base = self._function.bars[0]
         qtest = self.guest.qtest
         for offset, value in ((SOURCE, source), (TARGET, target),
                               (COUNT, size), (COMMAND, command)):
@@ -49,19 +54,20 @@ class Engine:
         """Write the engine's buffer to memory."""
         self._transfer(BUFFER, iova, size, START | TO_MEMORY)
 
-
-def faults(iova, timeout=0.0) -> int:
-    """How many accesses of the engine to this page the host has logged."""
-    return len(host_faults(host.EDU, iova, timeout))
+    def faults(self, iova) -> int:
+        """How many of its accesses to this page the host has logged."""
+        return len(host_faults(self.address, iova, 0))
 
 
 class Reach:
     """The cases of one machine."""
 
-    def __init__(self, guest: Driven):
+    _marks = itertools.count(1)
+
+    def __init__(self, guest: Driven, engine=None):
+        """ENGINE: the one to look at, by default the first."""
         self.guest = guest
-        self.engine = Engine(guest)
-        self._marks = 0
+        self.engine = engine or Engine(guest, guest.engine_pci, host.EDU)
 
     def page(self, address) -> bytes:
         """A page of guest memory."""
@@ -69,8 +75,7 @@ class Reach:
 
     def mark(self, address) -> bytes:
         """Fill a page with what is nowhere else: what that is."""
-        self._marks += 1
-        data = f"mark {self._marks:06} ".encode().ljust(16, b".") * 256
+        data = f"mark {next(self._marks):06} ".encode().ljust(16, b".") * 256
         self.guest.qtest.write(address, data)
         return data
 
@@ -85,19 +90,19 @@ class Reach:
 
     def reaches(self, iova, address):
         """Reads and writes get to ADDRESS, and the host logs no fault."""
-        before = faults(iova)
+        before = self.engine.faults(iova)
         wanted = self.mark(address)
         self.engine.fetch(iova)
         self.mark(address)
         self.engine.store(iova)
         check(self.page(address) == wanted,
               f"{iova:#x} does not lead to {address:#x}")
-        same(faults(iova), before, "faults in the host's log")
+        same(self.engine.faults(iova), before, "faults in the host's log")
 
     def misses(self, iova, addresses, read=True):
         """Neither reads nor writes get anywhere; the host logs a fault: what
         was there to be read."""
-        before = faults(iova)
+        before = self.engine.faults(iova)
         marks = [self.mark(address) for address in addresses]
         if read:
             self.engine.fetch(iova)
@@ -108,7 +113,7 @@ class Reach:
                 check(self.page(address) == wanted,
                       f"{iova:#x} still leads to {address:#x}")
             for _ in range(10):
-                if faults(iova) > before:
+                if self.engine.faults(iova) > before:
                     return marks
                 time.sleep(0.1)
         raise AssertionError(f"no fault at {iova:#x} in the host's log")
@@ -161,11 +166,11 @@ class Reach:
         guest.go(A)
         guest.map(A, iova, PAGE, address)
         wanted = self.mark(address)
-        before = faults(iova)
+        before = self.engine.faults(iova)
         self.engine.fetch(iova + PAGE - 16, 16)
         self.engine.store(iova, 16)
         same(self.page(address)[:16], wanted[-16:], "bytes that were moved")
-        same(faults(iova), before, "faults in the host's log")
+        same(self.engine.faults(iova), before, "faults in the host's log")
         self.misses(iova + PAGE, [address + PAGE])
         self.misses(iova - PAGE, [address - PAGE])
 

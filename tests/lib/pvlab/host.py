@@ -24,6 +24,7 @@ SHARE = "/run/share"
 # What a device that is to be passed through is called in the host: its slot.
 NVME = "0000:00:08.0"
 EDU = "0000:00:09.0"
+SECOND_EDU = "0000:00:0b.0"
 # Two functions without isolation between them: one IOMMU group of the host
 SIBLINGS = ("0000:00:0a.0", "0000:00:0a.1")
 
@@ -127,6 +128,7 @@ class Host:
             "-device", f"edu,addr={EDU[-4:]}",
             "-device", f"edu,addr={SIBLINGS[0][-4:]},multifunction=on",
             "-device", f"edu,addr={SIBLINGS[1][-4:]}",
+            "-device", f"edu,addr={SECOND_EDU[-4:]}",
             "-kernel", kernel.image, "-initrd", initrd, "-append", append])
 
     def __enter__(self):

@@ -2,6 +2,7 @@
 """One QEMU: started, talked to by QMP, its guest by its serial ports."""
 
 import ctypes
+import os
 import signal
 import socket
 import subprocess
@@ -116,6 +117,16 @@ class Machine:
             self._qmp.settimeout(60)
             self._qmp.connect()
         return self._qmp.cmd(command, **arguments)
+
+    def pass_file(self, name, path):
+        """Give QEMU an open file, by the name NAME."""
+        self.qmp("query-version")       # be connected
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._qmp.send_fd_scm(fd)
+            self.qmp("getfd", fdname=name)
+        finally:
+            os.close(fd)
 
     def wait_event(self, name, timeout=60, **data):
         """Wait for an event of this name, with these data, that came after
