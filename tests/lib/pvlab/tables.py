@@ -37,12 +37,13 @@ def none_of_host(address) -> bool:
     return not any(_dump(address))
 
 
-def of_host(address) -> dict:
-    """The host's table for its PCI device, read from the kernel."""
+def _entries(address):
+    """The host's table for its PCI device, read from the kernel: the first
+    page of each entry, how many pages it is for, where it leads, and its
+    permissions."""
     lines = _dump(address)
     if not lines or address not in lines[0]:
         raise ValueError(f"{address} has no table: {lines[:1]}")
-    pages = {}
     for line in lines[2:]:
         iova, _, entries = line.partition("|")
         path_down = [int(word, 16) for word in entries.split()]
@@ -53,10 +54,19 @@ def of_host(address) -> dict:
             rights &= entry or rights
         # PML5E, PML4E, PDPE, PDE, PTE: a shorter line is a larger page
         count = 1 << 9 * (5 - len(path_down))
-        first, frame = int(iova, 16), (leaf & FRAME) >> PAGE_BITS
-        for i in range(count):
-            pages[first + i] = (frame + i, rights)
-    return pages
+        yield int(iova, 16), count, (leaf & FRAME) >> PAGE_BITS, rights
+
+
+def of_host(address) -> dict:
+    """The host's table for its PCI device, page by page."""
+    return {first + i: (frame + i, rights)
+            for first, count, frame, rights in _entries(address)
+            for i in range(count)}
+
+
+def sizes_of_host(address) -> dict:
+    """How many pages each of its entries is for, by the first page."""
+    return {first: count for first, count, _, _ in _entries(address)}
 
 
 class GuestMemory:
@@ -152,6 +162,11 @@ class GuestMemory:
                     entry & PAGEMAP_FRAME if entry & PRESENT else None,
                     rights)
         return found
+
+    def runs(self):
+        """What QEMU maps at once of all memory: first and last byte."""
+        for first, count, _, _, _ in self._sections:
+            yield first << PAGE_BITS, ((first + count) << PAGE_BITS) - 1
 
     def everything(self) -> dict:
         """What a host holds of a device that is in bypass."""
