@@ -6,6 +6,7 @@ from driven import A, B, BLOCKED, BYPASS, BYPASS_DOMAIN, Driven
 from pvlab import driver
 from pvlab.tap import same
 from replay import MIB, OWN, PAGE, fill, name_of
+from rough import settle, vmstat
 
 # The disk is in B, too
 STATES = (BLOCKED, BYPASS, BYPASS_DOMAIN, B, OWN)
@@ -70,11 +71,26 @@ class Plug:
         guest.start()
         guest.compare()
 
+    def leaks_nothing(self):
+        """Three times through all states, out and back: while it is away,
+        the host has each time what it had the first time."""
+        guest, before = self.guest, None
+        for _ in range(3):
+            for state in STATES:
+                guest.go(state)
+            guest.unplug()
+            before = before or vmstat()
+            settle(before)
+            guest.plug()
+        same(guest.device.refusals(), 0, "host-refusals")
+        guest.said_nothing()
+
 
 CASES = [
     *((f"plug/{'own-domain' if state == OWN else name_of(state)}",
        Plug.round, state) for state in STATES),
     ("plug/changes-meanwhile", Plug.changes_meanwhile),
+    ("plug/leaks-nothing", Plug.leaks_nothing),
     ("plug/reset-meanwhile", Plug.reset_meanwhile)]
 
 
