@@ -25,13 +25,14 @@ class PassedGuest:
     have the ids "disk" and, if ENGINE was asked for, "engine"."""
 
     def __init__(self, name, kernel, iommu, *, append="", properties="",
-                 engine=False, port=False, iommufd=False, wrapper=(),
-                 more=(), after=()):
+                 engine=False, port=False, iommufd=False, disk="",
+                 wrapper=(), more=(), after=()):
         """IOMMU: the Subject, or None for none at all.  PROPERTIES: its
-        properties.  IOMMUFD: not over type1.  PORT: the disk is in a hot-plug slot, with the address
-        PORT_DISK in the guest.  WRAPPER: words that come before the
-        emulator's name.  MORE: words that come before the IOMMU.  AFTER:
-        words that come last."""
+        properties.  IOMMUFD: not over type1.  PORT: the disk is in a
+        hot-plug slot, with the address PORT_DISK in the guest.  DISK: more
+        properties of it.  WRAPPER: words that come before the emulator's
+        name.  MORE: words that come before the IOMMU.  AFTER: words that
+        come last."""
         words = ["-accel", "kvm", "-cpu", "host", "-machine", "q35",
                  "-boot", "strict=on", *more]
         # Written one line a request: not on a file system that waits
@@ -51,7 +52,7 @@ class PassedGuest:
         if port:
             words += ["-device", f"pcie-root-port,id=rp0,addr={DISK[-4:]}"]
         words += ["-device", f"vfio-pci,host={NVME},id=disk," +
-                  ("bus=rp0" if port else f"addr={DISK[-4:]}") + by]
+                  ("bus=rp0" if port else f"addr={DISK[-4:]}") + by + disk]
         if engine:
             words += ["-device",
                       f"vfio-pci,host={EDU},id=engine,addr={ENGINE[-4:]}{by}"]
