@@ -14,10 +14,11 @@ static const uint32_t lengths[] = {
 static uint32_t endpoint(Hostile *h)
 {
     static const uint32_t ids[] = {
-        4 << 3, 5 << 3, 6 << 3, 0x101, 0x201, VIOMMU_OWN_BDF, 0x10020, 0, -1,
+        4 << 3, 5 << 3, 6 << 3, 7 << 3, 0x101,
+        0x201, VIOMMU_OWN_BDF, 0x10020, 0, -1,
     };
 
-    return ids[hostile_below(h, hostile_below(h, 4) ? 4
+    return ids[hostile_below(h, hostile_below(h, 4) ? 5
                                                     : ARRAY_SIZE(ids))];
 }
 

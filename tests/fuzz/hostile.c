@@ -7,7 +7,6 @@
 #include "hostile.h"
 #include "standard-headers/linux/pci_regs.h"
 
-#define PORT_BDF (3 << 3)
 #define RAM_SIZE 0x10000000ULL
 
 uint64_t hostile_phys(Hostile *h)
@@ -137,10 +136,13 @@ static void dma(Hostile *h)
 static void refuse(Hostile *h)
 {
     static const int errors[] = { ENOMEM, ENOSPC, EINVAL, EFAULT, EIO };
+    static const unsigned calls[] = {
+        OBSERVER_FAIL_MAP, OBSERVER_FAIL_MAP, OBSERVER_FAIL_UNMAP,
+        OBSERVER_FAIL_ATTACH, OBSERVER_FAIL_ANY,
+    };
     Watch *w = h->watch[hostile_below(h, HOSTILE_WATCHES)];
 
-    watch_fail(w, hostile_below(h, 4) ? OBSERVER_FAIL_MAP
-                                      : OBSERVER_FAIL_UNMAP,
+    watch_fail(w, calls[hostile_below(h, ARRAY_SIZE(calls))],
                hostile_below(h, 6), 1 + hostile_below(h, 3),
                errors[hostile_below(h, ARRAY_SIZE(errors))]);
     if (hostile_below(h, 3) == 0) {
@@ -159,7 +161,9 @@ static bool succeeds(QDict *answer)
 /* As function 1 without function 0, it goes without asking the guest */
 static void plug(Hostile *h)
 {
-    static const char *const watches[] = { "none", "listener", "container" };
+    static const char *const watches[] = {
+        "none", "listener", "container", "iommufd",
+    };
 
     if (h->plugged) {
         if (succeeds(qtest_qmp(h->v->qts, "{ 'execute': 'device_del', "
@@ -169,17 +173,12 @@ static void plug(Hostile *h)
         }
         return;
     }
-    h->plugged = succeeds(qtest_qmp(h->v->qts, "{ 'execute': 'device_add', "
-                                    "'arguments': { 'id': 'hot', "
-                                    "'driver': 'pviommu-observer', "
-                                    "'bus': 'rp', 'addr': '0.1', "
-                                    "'watch': %s } }",
-                                    watches[hostile_below(h, 3)]));
+    h->plugged = watch_plug(h->v, watches[hostile_below(h, 4)]);
 }
 
 static void renumber_bus(Hostile *h)
 {
-    QPCIDevice *port = qpci_device_find(h->v->bus, PORT_BDF);
+    QPCIDevice *port = qpci_device_find(h->v->bus, WATCH_PORT_BDF);
     uint8_t number = hostile_below(h, 4);
 
     qpci_config_writeb(port, PCI_SECONDARY_BUS, number);
@@ -202,8 +201,9 @@ static void look(Hostile *h)
 void hostile_relent(Hostile *h)
 {
     for (unsigned i = 0; i < HOSTILE_WATCHES; i++) {
-        watch_set(h->watch[i], OBSERVER_FAIL_MAP, 0);
-        watch_set(h->watch[i], OBSERVER_FAIL_UNMAP, 0);
+        for (unsigned j = 0; j < OBSERVER_CALL__MAX; j++) {
+            watch_set(h->watch[i], OBSERVER_FAIL + 4 * j, 0);
+        }
         watch_set(h->watch[i], OBSERVER_QUOTA, 0);
     }
 }
@@ -250,16 +250,17 @@ Hostile *hostile_start(uint64_t seed)
 {
     static const char *const properties[] = {
         NULL, "boot-bypass=off", "granule=64k,max-domains=2",
-        "max-mappings=20",
+        "max-mappings=20,keep-bypass=off",
     };
-    const char *library = g_getenv("PVIOMMU_OBSERVER");
     Hostile *h = g_new0(Hostile, 1);
+    g_autofree char *library = watch_library();
     g_autofree char *args = g_strdup_printf(
-        "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off "
-        "-plugin %s -device pcie-root-port,id=rp,addr=3.0,chassis=1 "
+        WATCH_PORT "%s -object iommufd,id=host "
         "-device pviommu-observer,watch=container,id=o0,addr=4.0 "
         "-device pviommu-observer,watch=listener,id=o1,addr=5.0 "
-        "-device pviommu-observer,watch=container,id=o2,addr=6.0", library);
+        "-device pviommu-observer,watch=container,id=o2,addr=6.0 "
+        "-device pviommu-observer,watch=iommufd,iommufd=host,id=o3,addr=7.0",
+        library);
 
     h->random.state = seed;
     h->v = viommu_boot(properties[hostile_below(h, ARRAY_SIZE(properties))],

@@ -9,13 +9,13 @@
 #include "../unit/random.h"
 
 enum {
-    HOSTILE_WATCHES = 3,
+    HOSTILE_WATCHES = 4,
 };
 
 /**
  * struct Hostile - the guest
  * @v: its IOMMU
- * @watch: observers o0 to o2, endpoints of it
+ * @watch: observers o0 to o3, endpoints of it
  * @random: what to do next
  * @plugged: whether there is an observer "hot" behind the root port
  */
