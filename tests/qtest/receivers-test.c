@@ -126,13 +126,14 @@ static void test_behind_ports(const void *how)
 }
 
 /* Both functions behind the bridge make their requests as 02:00.0 */
-static void test_behind_bridge(void)
+static void test_behind_bridge(const void *how)
 {
-    g_autofree char *arg = observers(
+    g_autofree char *devices = g_strdup_printf(
         "-device pcie-root-port,id=rp,addr=3.0,chassis=1 "
         "-device pcie-pci-bridge,id=br,bus=rp "
-        "-device pviommu-observer,watch=container,id=x,bus=br,addr=1.0 "
-        "-device pviommu-observer,watch=container,id=y,bus=br,addr=2.0 ");
+        OBSERVER "id=x,bus=br,addr=1.0 " OBSERVER "id=y,bus=br,addr=2.0 ",
+        watch_how(how), watch_how(how));
+    g_autofree char *arg = observers(devices);
     Viommu *v = viommu_start(NULL, arg);
     Model m = model_new();
     Watch x, y;
@@ -238,7 +239,7 @@ int main(int argc, char **argv)
     qtest_add_data_func("/pviommu/receivers/vhost-ats", "vhost-ats",
                         test_vhost);
     watch_add("receivers", "behind-ports", test_behind_ports);
-    qtest_add_func("/pviommu/receivers/behind-bridge", test_behind_bridge);
+    watch_add("receivers", "behind-bridge", test_behind_bridge);
     watch_add("receivers", "many", test_many);
     watch_add("receivers", "mmio", test_mmio);
     return g_test_run();
