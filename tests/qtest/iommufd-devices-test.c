@@ -157,6 +157,32 @@ static void test_narrow_host(void)
     scene_end(&s);
 }
 
+/* What one device may not have, its domain may not map */
+static void test_narrow_in_a_wide_domain(void)
+{
+    Scene s = scene_new("aw-bits=64", 1, "-device pviommu-observer,"
+                        "watch=iommufd,iommufd=host,iommu=1,bits=39,id=o1,"
+                        "addr=5.0");
+    Watch *narrow = watch_open(s.v, 1);
+    const uint64_t high = 1ULL << 40;
+    Model m = model_new();
+
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    model_map(&m, s.v, 1, high, PAGE, PHYS, READ | WRITE);
+    assert_status(viommu_attach(s.v, 1, narrow->endpoint), UNSUPP);
+    assert_holds_ram(narrow);
+    assert_state(s.v, narrow->endpoint, "bypass");
+    model_unmap(&m, s.v, 1, high, PAGE);
+    assert_status(viommu_attach(s.v, 1, narrow->endpoint), OK);
+    assert_status(viommu_map(s.v, 1, high, high + PAGE - 1, PHYS, READ),
+                  INVAL);
+    assert_holds(s.w[0], &m);
+    assert_holds(narrow, &m);
+    model_free(&m);
+    watch_close(narrow);
+    scene_end(&s);
+}
+
 /* A mediated device has no HWPT, and VFIO tells the IOMMU nothing of it */
 static void test_mdev(void)
 {
@@ -360,6 +386,7 @@ int main(int argc, char **argv)
     ADD("iommufd/two-objects", test_two_objects);
     ADD("iommufd/another-host-iommu", test_another_host_iommu);
     ADD("iommufd/narrow-host", test_narrow_host);
+    ADD("iommufd/narrow-in-a-wide-domain", test_narrow_in_a_wide_domain);
     ADD("iommufd/mdev", test_mdev);
     ADD("iommufd/peer", test_peer);
     ADD("iommufd/peer-after-mdev", test_peer_after_mdev);
