@@ -120,6 +120,12 @@ static void test_another_host_iommu(void)
     model_map_pages(&m, s.v, 1, HIGH, 8);
     ioas = watch_host(other, "ioas");
     hwpt = watch_host(other, "hwpt");
+
+    /* The shared one does not fit; what is made instead goes if refused */
+    watch_fail(other, OBSERVER_FAIL_ATTACH, 2, 1, ENOMEM);
+    assert_status(viommu_attach(s.v, 1, other->endpoint), NOMEM);
+    g_assert_cmpuint(watch_host(other, "hwpt"), ==, hwpt);
+    assert_holds_ram(other);
     assert_status(viommu_attach(s.v, 1, other->endpoint), OK);
     g_assert_cmpuint(watch_host(other, "ioas"), ==, ioas);
     g_assert_cmpuint(watch_host(other, "hwpt"), ==, hwpt + 1);

@@ -113,6 +113,34 @@ static void test_detached(void)
     scene_end(&s);
 }
 
+/* Nothing is known of what a table holds: all that are on it are blocked */
+static void test_table_lost(void)
+{
+    Scene s = scene_new(NULL, true);
+    uint64_t tables = watch_host(s.w[0], "ioas");
+
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    watch_fail(s.w[0], OBSERVER_FAIL_MAP, 2, 1, ENOMEM);
+    watch_fail(s.w[0], OBSERVER_FAIL_UNMAP, 1, 1, EIO);
+    /* RAM, then ROM; the first piece does not go when the second is refused */
+    assert_status(viommu_map(s.v, 1, 2 * HIGH, 2 * HIGH + MiB - 1, 0,
+                             READ | WRITE), DEVERR);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_state(s.v, s.w[i]->endpoint, "blocked");
+        assert_holds_nothing(s.w[i]);
+        g_assert_false(watch_dma(s.w[i], OBSERVER_READ, HIGH, 1));
+    }
+    g_assert_cmpuint(watch_host(s.w[0], "ioas"), ==, tables - 1);
+
+    /* The domain is as it was; who attaches anew has all of it */
+    for (unsigned i = 0; i < 2; i++) {
+        assert_status(viommu_attach(s.v, 1, s.w[i]->endpoint), OK);
+        assert_holds(s.w[i], &s.m);
+    }
+    g_assert_cmpuint(watch_host(s.w[0], "ioas"), ==, tables);
+    scene_end(&s);
+}
+
 /* What may be locked: NOMEM, and room again after an UNMAP */
 static void test_memlock(void)
 {
@@ -332,6 +360,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("iommufd/attach-errors", test_attach_errors);
     ADD("iommufd/detached", test_detached);
+    ADD("iommufd/table-lost", test_table_lost);
     ADD("iommufd/memlock", test_memlock);
     for (unsigned i = 0; i < (sanitized ? 2 : ARRAY_SIZE(sweeps)); i++) {
         g_autofree char *path = g_strdup_printf(
