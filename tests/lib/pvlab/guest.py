@@ -27,10 +27,11 @@ wait
 """
 
 
-def initrd(kernel: Kernel, target: Path):
-    """Write the guest's initramfs to TARGET."""
+def initrd(kernel: Kernel, target: Path, files=None):
+    """Write the guest's initramfs to TARGET.  FILES: more of them, as
+    initramfs.build() takes them."""
     initramfs.build(target, kernel, MODULES if kernel.has_modules else (),
-                    INIT)
+                    INIT, files)
 
 
 def arguments(kernel: Kernel, initrd_path: Path, append="", memory="256M"):

@@ -97,9 +97,10 @@ class Host:
     """The host, booted to run one program of ours."""
 
     def __init__(self, folder: Path, kernel: Kernel, command, disk: Path,
-                 memory="2500M"):
+                 memory="2500M", more=()):
         """COMMAND: the program's words; it finds FOLDER/share, which it can
-        write, as SHARE.  DISK: the image behind the NVMe disk at NVME."""
+        write, as SHARE.  DISK: the image behind the NVMe disk at NVME.
+        MORE: words for more devices."""
         self.folder = folder
         self.share = folder / "share"
         shutil.rmtree(self.share, ignore_errors=True)
@@ -128,7 +129,7 @@ class Host:
             "-device", f"edu,addr={EDU[-4:]}",
             "-device", f"edu,addr={SIBLINGS[0][-4:]},multifunction=on",
             "-device", f"edu,addr={SIBLINGS[1][-4:]}",
-            "-device", f"edu,addr={SECOND_EDU[-4:]}",
+            "-device", f"edu,addr={SECOND_EDU[-4:]}", *more,
             "-kernel", kernel.image, "-initrd", initrd, "-append", append])
 
     def __enter__(self):

@@ -5,6 +5,7 @@ system/qtest.c in QEMU's source)."""
 
 import os
 import socket
+import time
 from pathlib import Path
 
 from . import paths
@@ -70,11 +71,26 @@ class Qtest:
         self.machine.stop()
         self._line.close()
 
+    @staticmethod
+    def _command(words) -> str:
+        return " ".join(f"{word:#x}" if isinstance(word, int) else word
+                        for word in words) + "\n"
+
+    def time(self, *words) -> int:
+        """One command that answers no more than OK: how many nanoseconds
+        that took."""
+        command = self._command(words).encode()
+        start = time.perf_counter_ns()
+        self._line.sendall(command)
+        answer = self._line.recv(64)
+        end = time.perf_counter_ns()
+        if answer != b"OK\n":
+            raise self._lost(f"{words}: {answer}")
+        return end - start
+
     def order(self, *words) -> str:
         """One command: what follows the OK."""
-        self._file.write(" ".join(
-            f"{word:#x}" if isinstance(word, int) else word
-            for word in words) + "\n")
+        self._file.write(self._command(words))
         self._file.flush()
         while True:
             line = self._file.readline()
