@@ -50,21 +50,33 @@ static void test_mixed(void)
     scene_end(&s);
 }
 
-/* host-path=container: by QEMU's own code for iommufd */
+/* By QEMU's own code for iommufd, as asked for or as a kernel is too old */
 static void test_container(void)
 {
-    Scene s = scene_new("host-path=container", 1, "");
-    Model m = model_new();
+    static const char *const how[][2] = {
+        { "host-path=container", "" },
+        { NULL, ",fail=hwpt-alloc:1:25" },
+    };
 
-    assert_path(s.v, s.w[0]->endpoint, "container");
-    assert_holds_ram(s.w[0]);
-    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
-    model_map_pages(&m, s.v, 1, HIGH, 4);
-    assert_holds(s.w[0], &m);
-    assert_status(viommu_detach(s.v, 1, s.w[0]->endpoint), OK);
-    assert_holds_ram(s.w[0]);
-    model_free(&m);
-    scene_end(&s);
+    for (unsigned i = 0; i < 2; i++) {
+        g_autofree char *extra = g_strdup_printf(
+            "-device pviommu-observer,watch=iommufd,iommufd=host,id=o0,"
+            "addr=4.0%s", how[i][1]);
+        Scene s = scene_new(how[i][0], 0, extra);
+        Watch *w = watch_open(s.v, 0);
+        Model m = model_new();
+
+        assert_path(s.v, w->endpoint, "container");
+        assert_holds_ram(w);
+        assert_status(viommu_attach(s.v, 1, w->endpoint), OK);
+        model_map_pages(&m, s.v, 1, HIGH, 4);
+        assert_holds(w, &m);
+        assert_status(viommu_detach(s.v, 1, w->endpoint), OK);
+        assert_holds_ram(w);
+        model_free(&m);
+        watch_close(w);
+        scene_end(&s);
+    }
 }
 
 /* Two iommufd objects: a table for each, in bypass and in a domain */
@@ -384,6 +396,71 @@ static void test_unplug_leaves_nothing(void)
     viommu_stop(v);
 }
 
+/* Have the n-th such call refused */
+static void order(Viommu *v, const char *call, int error, unsigned n)
+{
+    g_autofree char *fail = g_strdup_printf("%s:1:%d:%u", call, error, n);
+
+    qtest_qmp_assert_success(v->qts, "{ 'execute': 'qom-set', 'arguments': {"
+                             " 'path': 'o0', 'property': 'fail',"
+                             " 'value': %s } }", fail);
+}
+
+/* Whichever way it goes for the first device, it goes that way throughout */
+static void test_first_plug_refused(void)
+{
+    g_autofree char *library = watch_library();
+    g_autofree char *arg = g_strdup_printf(
+        WATCH_PORT "%s -object iommufd,id=host "
+        "-device pviommu-observer,id=o0,addr=4.0 "
+        "-device pviommu-observer,watch=container,id=o1,addr=5.0", library);
+    Viommu *v = viommu_start(NULL, arg);
+    Watch *plain = watch_open(v, 0), *container = watch_open(v, 1);
+    QPCIDevice *port = qpci_device_find(v->bus, WATCH_PORT_BDF);
+    unsigned refused, n = 0;
+
+    qpci_config_writeb(port, PCI_SECONDARY_BUS, 1);
+    qpci_config_writeb(port, PCI_SUBORDINATE_BUS, 1);
+    do {
+        unsigned before = watch_failed(plain, "", EIO);
+
+        order(v, "any", EIO, ++n);
+        if (watch_plug(v, "iommufd")) {
+            Watch hot = { .v = v, .id = "hot", .ram = container->ram };
+            g_autofree char *path = endpoint_path(v, 0x101);
+            Model m = model_new();
+
+            refused = watch_failed(plain, "", EIO) - before;
+            viommu_set_bypass(v, 0);
+            assert_holds_nothing(&hot);
+            viommu_set_bypass(v, 1);
+            assert_holds_ram(&hot);
+            assert_status(viommu_attach(v, 1, 0x101), OK);
+            model_map_pages(&m, v, 1, HIGH, 4);
+            assert_holds(&hot, &m);
+
+            /* Back in bypass, were it not refused: nothing, by either way */
+            order(v, g_str_equal(path, "iommufd") ? "attach" : "map", ENOMEM,
+                  1);
+            assert_status(viommu_detach(v, 1, 0x101), OK);
+            assert_state(v, 0x101, "blocked");
+            assert_holds_nothing(&hot);
+            model_free(&m);
+            watch_unplug(v);
+        } else {
+            refused = watch_failed(plain, "", EIO) - before;
+            g_assert_cmpuint(refused, >, 0);
+        }
+        g_assert_cmpuint(watch_host(plain, "context"), ==, 0);
+        g_assert_cmpuint(watch_host(plain, "function"), ==, 0);
+    } while (refused);
+    g_assert_cmpuint(n, >, 10);
+    g_free(port);
+    watch_close(plain);
+    watch_close(container);
+    viommu_stop(v);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -398,5 +475,6 @@ int main(int argc, char **argv)
     ADD("iommufd/peer-after-mdev", test_peer_after_mdev);
     ADD("iommufd/msi", test_msi);
     ADD("iommufd/unplug-leaves-nothing", test_unplug_leaves_nothing);
+    ADD("iommufd/first-plug-refused", test_first_plug_refused);
     return g_test_run();
 }

@@ -68,20 +68,27 @@ void assert_reaches(Watch *w, uint64_t iova, uint64_t phys, bool can)
                     can ? value | 0x80 : 0);
 }
 
-void assert_path(Viommu *v, uint32_t endpoint, const char *path)
+char *endpoint_path(Viommu *v, uint32_t endpoint)
 {
     QDict *answer = viommu_get(v, "endpoints");
     QListEntry *entry;
-    bool found = false;
+    char *path = NULL;
 
     QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), entry) {
         QDict *dict = qobject_to(QDict, qlist_entry_obj(entry));
 
         if (qdict_get_int(dict, "id") == endpoint) {
-            g_assert_cmpstr(qdict_get_str(dict, "host-path"), ==, path);
-            found = true;
+            path = g_strdup(qdict_get_str(dict, "host-path"));
         }
     }
-    g_assert_true(found);
+    g_assert_nonnull(path);
     qobject_unref(answer);
+    return path;
+}
+
+void assert_path(Viommu *v, uint32_t endpoint, const char *path)
+{
+    g_autofree char *has = endpoint_path(v, endpoint);
+
+    g_assert_cmpstr(has, ==, path);
 }

@@ -49,7 +49,8 @@ void assert_no_mistakes(Watch *w);
 /* Whether a write of the observer arrives there */
 void assert_reaches(Watch *w, uint64_t iova, uint64_t phys, bool can);
 
-/* The way to the host that an endpoint has */
+/* The way to the host that an endpoint has, owned by the caller */
+char *endpoint_path(Viommu *v, uint32_t endpoint);
 void assert_path(Viommu *v, uint32_t endpoint, const char *path);
 
 #endif /* TESTS_QTEST_IOMMUFD_SCENE_H */

@@ -300,6 +300,21 @@ static void host_path(void)
     }
 }
 
+/* An old kernel: another way to the host, of which is told once */
+static void host_path_falls_back(void)
+{
+    g_autofree char *args = with_host("", PASSED ",fail=hwpt-alloc:1:25 "
+                                      PASSED);
+    g_autofree char *err = NULL;
+    const char *first;
+
+    g_assert_cmpint(run(args, &err), ==, 0);
+    first = strstr(err, "host-path=auto takes container");
+    g_assert_nonnull(first);
+    g_assert_nonnull(strstr(first, "Linux 6.6 or later"));
+    g_assert_null(strstr(first + 1, "host-path=auto"));
+}
+
 static void migration(void)
 {
     refuses("-M q35 -only-migratable " P, "only-migratable",
@@ -320,5 +335,7 @@ int main(int argc, char **argv)
     qtest_add_func("pviommu/refuse/machines-of-arm", machines_of_arm);
     qtest_add_func("pviommu/refuse/only-migratable", migration);
     qtest_add_func("pviommu/refuse/host-path", host_path);
+    qtest_add_func("pviommu/refuse/host-path-falls-back",
+                   host_path_falls_back);
     return g_test_run();
 }

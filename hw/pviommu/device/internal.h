@@ -187,6 +187,7 @@ typedef struct PviommuEvents {
  * @endpoints: PviommuPciEndpoint *, owned
  * @numbers: core's endpoint to its PviommuPciEndpoint
  * @iommufds: iommufd objects in use
+ * @probed: iommufd objects, referenced, and whether tables can be made of them
  * @table_root: holds no more than @table_msi
  * @table_msi: alias of the MSI region
  * @table_as: what devices on host page tables are given as address space
@@ -228,6 +229,7 @@ struct PviommuDevice {
     GPtrArray *endpoints;
     GHashTable *numbers;
     PviommuIommufdList iommufds;
+    GHashTable *probed;
     MemoryRegion table_root;
     MemoryRegion table_msi;
     AddressSpace table_as;

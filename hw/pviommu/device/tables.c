@@ -31,32 +31,29 @@ static IOMMUFDBackend *backend_of(PCIDevice *pdev)
     return (IOMMUFDBackend *)object_dynamic_cast(link, TYPE_IOMMUFD_BACKEND);
 }
 
-static bool is_in_use(PviommuDevice *s, IOMMUFDBackend *backend)
-{
-    PviommuIommufd *iommufd;
-
-    QLIST_FOREACH(iommufd, &s->iommufds, next) {
-        if (iommufd->backend == backend) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether a function that asks for its address space shall be on tables */
 bool pviommu_tables_chosen(PviommuDevice *s, PCIDevice *pdev)
 {
     IOMMUFDBackend *backend = backend_of(pdev);
+    gpointer known;
     Error *err = NULL;
+    bool ok;
 
     if (!backend || (s->host_path != PVIOMMU_HOST_PATH_AUTO &&
                      s->host_path != PVIOMMU_HOST_PATH_IOMMUFD)) {
         return false;
     }
-    if (is_in_use(s, backend) || pviommu_iommufd_probe(backend, &err)) {
-        return true;
+    /*
+     * A device asks more than once until it is realized, and VFIO attaches
+     * it in between: an object that was probed keeps to what came out.
+     */
+    if (g_hash_table_lookup_extended(s->probed, backend, NULL, &known)) {
+        return known;
     }
-    if (!s->said_path) {
+    ok = pviommu_iommufd_probe(backend, &err);
+    g_hash_table_insert(s->probed, object_ref(OBJECT(backend)),
+                        GINT_TO_POINTER(ok));
+    if (!ok && !s->said_path) {
         /* VFIO may fail of the same, and say less */
         s->said_path = true;
         error_prepend(&err, "pviommu: host-path=%s: ",
@@ -64,10 +61,10 @@ bool pviommu_tables_chosen(PviommuDevice *s, PCIDevice *pdev)
                       : "auto takes container for devices with an iommufd "
                         "object");
         warn_report_err(err);
-        return false;
+    } else {
+        error_free(err);
     }
-    error_free(err);
-    return false;
+    return ok;
 }
 
 /* Why host-path=iommufd does not go for a function */

@@ -283,6 +283,7 @@ static void make_state(PviommuDevice *s)
     s->spaces = g_ptr_array_new();
     s->endpoints = g_ptr_array_new();
     s->numbers = g_hash_table_new(NULL, NULL);
+    s->probed = g_hash_table_new_full(NULL, NULL, object_unref, NULL);
 }
 
 static void free_state(PviommuDevice *s)
@@ -294,6 +295,7 @@ static void free_state(PviommuDevice *s)
     g_ptr_array_free(s->spaces, TRUE);
     g_ptr_array_free(s->endpoints, TRUE);
     g_hash_table_destroy(s->numbers);
+    g_hash_table_destroy(s->probed);
     pviommu_iommu_free(s->iommu);
     g_rw_lock_clear(&s->lock);
     if (s->log) {

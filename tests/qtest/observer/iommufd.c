@@ -306,9 +306,10 @@ bool iommufd_refuse(const char *what)
     g_auto(GStrv) word = g_strsplit(what, ":", 0);
 
     for (unsigned i = 0; i < OBSERVER_CALL__MAX; i++) {
-        if (g_strv_length(word) == 3 && g_str_equal(word[0], names[i])) {
+        if (g_strv_length(word) >= 3 && g_str_equal(word[0], names[i])) {
             iommufd_refusals[i] = (Refusal) {
-                .nth = 1, .times = atoi(word[1]), .error = atoi(word[2]),
+                .nth = word[3] ? atoi(word[3]) : 1, .times = atoi(word[1]),
+                .error = atoi(word[2]),
             };
             return true;
         }

@@ -56,7 +56,7 @@ bool iommufd_dma(int fd, hwaddr iova, void *data, uint64_t size, bool write);
 char *iommufd_calls(void);
 char *iommufd_objects(void);
 
-/* Refuse the next calls of a kind, "CALL:TIMES:ERRNO" */
+/* Refuse calls of a kind, the n-th and on: "CALL:TIMES:ERRNO[:N]" */
 bool iommufd_refuse(const char *what);
 
 #endif /* TESTS_QTEST_OBSERVER_IOMMUFD_H */

@@ -285,7 +285,7 @@ static char *get_host(Object *obj, Error **errp)
 static void set_fail(Object *obj, const char *value, Error **errp)
 {
     if (!iommufd_refuse(value)) {
-        error_setg(errp, "fail is CALL:TIMES:ERRNO");
+        error_setg(errp, "fail is CALL:TIMES:ERRNO[:N]");
     }
 }
 

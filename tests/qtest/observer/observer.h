@@ -29,8 +29,8 @@
  *   calls      "CALL ERRNO TIMES" since QEMU started; errno 0 went well
  *   host       "pinned BYTES", "leaked OBJECTS" (which were there when
  *              /dev/iommu was closed), and a line for each that is there
- *   fail       written, also with -device: "CALL:TIMES:ERRNO" has the next
- *              such calls refused
+ *   fail       written, also with -device: "CALL:TIMES:ERRNO[:N]" has the
+ *              next such calls refused, or the N-th and those after it
  *   memlock    most bytes that may be pinned
  *
  * It also moves data: see the registers in BAR 0.  All are little endian.
