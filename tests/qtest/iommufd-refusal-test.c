@@ -141,6 +141,43 @@ static void test_table_lost(void)
     scene_end(&s);
 }
 
+/* A host that finds nothing where something was mapped: who knows what else */
+static void test_unmap_finds_nothing(void)
+{
+    Scene s = scene_new(NULL, true);
+
+    watch_fail(s.w[0], OBSERVER_FAIL_UNMAP, 1, 1, ENOENT);
+    assert_status(viommu_unmap(s.v, 1, HIGH, HIGH + PAGE - 1), DEVERR);
+    assert_state(s.v, s.w[1]->endpoint, "blocked");
+    assert_holds_nothing(s.w[1]);
+    assert_status(viommu_attach(s.v, 1, s.w[1]->endpoint), OK);
+    assert_holds(s.w[1], &s.m);
+
+    /* Where there is no memory, that is as it should be */
+    assert_status(viommu_map(s.v, 1, 4 * HIGH, 4 * HIGH + PAGE - 1,
+                             64 * HIGH, READ), OK);
+    assert_status(viommu_unmap(s.v, 1, 4 * HIGH, 4 * HIGH + PAGE - 1), OK);
+    assert_holds(s.w[1], &s.m);
+    scene_end(&s);
+}
+
+/* What the host does not free holds nothing at least */
+static void test_not_freed(void)
+{
+    const unsigned destroy = OBSERVER_FAIL + 4 * OBSERVER_CALL_DESTROY;
+    Scene s = scene_new("boot-bypass=off", true);
+
+    g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, COUNT * PAGE);
+    watch_fail(s.w[0], destroy, 1, 100, EBUSY);
+    assert_status(viommu_detach(s.v, 1, s.w[1]->endpoint), OK);
+    watch_set(s.w[0], destroy, 0);
+    g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, 0);
+    assert_holds_nothing(s.w[1]);
+    model_free(&s.m);
+    s.m = model_new();
+    scene_end(&s);
+}
+
 /* What may be locked: NOMEM, and room again after an UNMAP */
 static void test_memlock(void)
 {
@@ -361,6 +398,8 @@ int main(int argc, char **argv)
     ADD("iommufd/attach-errors", test_attach_errors);
     ADD("iommufd/detached", test_detached);
     ADD("iommufd/table-lost", test_table_lost);
+    ADD("iommufd/unmap-finds-nothing", test_unmap_finds_nothing);
+    ADD("iommufd/not-freed", test_not_freed);
     ADD("iommufd/memlock", test_memlock);
     for (unsigned i = 0; i < (sanitized ? 2 : ARRAY_SIZE(sweeps)); i++) {
         g_autofree char *path = g_strdup_printf(

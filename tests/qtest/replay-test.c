@@ -434,6 +434,17 @@ static void test_permissions(const void *opaque)
     g_assert_true(watch_dma(w, OBSERVER_READ, HIGH, 16));
     g_assert_false(watch_dma(w, OBSERVER_FILL, HIGH, 16));
     g_assert_false(watch_dma(w, OBSERVER_READ, HIGH + PAGE, 16));
+    if (!strcmp(opaque, "iommufd")) {
+        g_autofree char *held = NULL;
+
+        /* No other way has a word for it */
+        assert_status(viommu_map(v, 1, 2 * HIGH, 2 * HIGH + PAGE - 1,
+                                 0x1002000, WRITE), OK);
+        held = watch_get(w, "mappings");
+        g_assert_nonnull(strstr(held, "pc.ram+1002000 w\n"));
+        g_assert_true(watch_dma(w, OBSERVER_FILL, 2 * HIGH, 16));
+        g_assert_false(watch_dma(w, OBSERVER_READ, 2 * HIGH, 16));
+    }
     model_free(&m);
     watch_close(w);
     viommu_stop(v);
