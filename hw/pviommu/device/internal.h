@@ -271,6 +271,9 @@ void pviommu_device_mistake(PviommuDevice *s, unsigned mistake,
 extern const PropertyInfo pviommu_prop_aw_bits;
 extern const PropertyInfo pviommu_prop_region;
 
+/* msi.c: where the machine takes interrupts */
+bool pviommu_msi_region(PviommuRegion *region);
+
 /* requests.c: the request queue */
 void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq);
 void pviommu_requests_more(void *opaque);

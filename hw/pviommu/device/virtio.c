@@ -21,10 +21,6 @@
 
 #define QUEUE_SIZE 256
 
-/* The window of message signalled interrupts on x86 */
-#define X86_MSI_FIRST 0xfee00000ULL
-#define X86_MSI_LAST 0xfeefffffULL
-
 const char *pviommu_device_mistake_name(unsigned mistake)
 {
     switch (mistake) {
@@ -209,10 +205,12 @@ static bool open_log(PviommuDevice *s, Error **errp)
     return true;
 }
 
-/* x86 interrupts are stores: give them a way unless the user chose one */
+/* Interrupts are stores: give them a way unless the user chose one */
 static void add_msi_region(PviommuDevice *s)
 {
-    if (!object_dynamic_cast(OBJECT(current_machine), "x86-machine")) {
+    PviommuRegion region;
+
+    if (!pviommu_msi_region(&region)) {
         return;
     }
     for (unsigned i = 0; i < s->nr_regions; i++) {
@@ -221,11 +219,7 @@ static void add_msi_region(PviommuDevice *s)
         }
     }
     s->regions = g_renew(PviommuRegion, s->regions, s->nr_regions + 1);
-    s->regions[s->nr_regions++] = (PviommuRegion) {
-        .first = X86_MSI_FIRST,
-        .last = X86_MSI_LAST,
-        .type = PVIOMMU_REGION_MSI,
-    };
+    s->regions[s->nr_regions++] = region;
 }
 
 static bool check_bus(PviommuDevice *s, Error **errp)
