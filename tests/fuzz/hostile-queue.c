@@ -124,7 +124,7 @@ static struct vring_desc make_desc(Hostile *h, unsigned count)
 
 static uint8_t get_status(Hostile *h)
 {
-    return h->v->dev->vdev.bus->get_status(&h->v->dev->vdev);
+    return h->v->vdev->bus->get_status(&h->v->dev->vdev);
 }
 
 /* Descriptors at random, in the queue or in a table that may name itself */

@@ -8,7 +8,7 @@
 
 #include "edu.h"
 
-#define TARGET 0x2000000        /* guest memory to write to */
+#define TARGET (RAM + 0x2000000)        /* guest memory to write to */
 #define BYPASS VIRTIO_IOMMU_ATTACH_F_BYPASS
 
 static void creates_paging_domain(void)

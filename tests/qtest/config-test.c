@@ -9,7 +9,7 @@
 #include "edu.h"
 #include "standard-headers/linux/pci_regs.h"
 
-#define TARGET 0x2000000
+#define TARGET (RAM + 0x2000000)
 #define BYPASS_FLAG VIRTIO_IOMMU_ATTACH_F_BYPASS
 
 static void identity(void)
@@ -32,7 +32,7 @@ static void features_offered(void)
         VIRTIO_RING_F_INDIRECT_DESC, VIRTIO_RING_F_EVENT_IDX,
     };
     Viommu *v = viommu_boot(NULL, NULL);
-    uint64_t features = v->dev->vdev.bus->get_features(&v->dev->vdev);
+    uint64_t features = v->vdev->bus->get_features(v->vdev);
 
     for (unsigned i = 0; i < ARRAY_SIZE(offered); i++) {
         g_assert_cmphex(features & FEATURE(offered[i]), !=, 0);
@@ -46,11 +46,11 @@ static void features_offered(void)
 static void two_queues(void)
 {
     Viommu *v = viommu_boot(NULL, NULL);
-    const QVirtioBus *bus = v->dev->vdev.bus;
+    const QVirtioBus *bus = v->vdev->bus;
 
     for (unsigned i = 0; i < 8; i++) {
-        bus->queue_select(&v->dev->vdev, i);
-        g_assert_cmpuint(bus->get_queue_size(&v->dev->vdev), ==,
+        bus->queue_select(v->vdev, i);
+        g_assert_cmpuint(bus->get_queue_size(v->vdev), ==,
                          i < 2 ? VIOMMU_QUEUE_SIZE : 0);
     }
     viommu_stop(v);

@@ -18,7 +18,7 @@
 #define EP_A 0x20
 #define EP_B 0x28
 
-#define EDU_SCRATCH 0x1000000
+#define EDU_SCRATCH (RAM + 0x1000000)
 
 /**
  * struct Edu - an edu

@@ -65,7 +65,7 @@ static void no_permission(void)
 
     viommu_event_post(v, 24, 8);
     assert_status(viommu_attach(v, 1, EP_A), OK);
-    assert_status(viommu_map(v, 1, 0, 0xfff, 0x2000000, READ), OK);
+    assert_status(viommu_map(v, 1, 0, 0xfff, RAM + 0x2000000, READ), OK);
     edu_load(edu, 0, 8);
     edu_store(edu, 0x18, 8);
     viommu_assert_fault(v, R_MAPPING, F_WRITE, EP_A, 0x18);
@@ -82,10 +82,11 @@ static void transfer_leaves_mapping(void)
 
     viommu_event_post(v, 24, 8);
     assert_status(viommu_attach(v, 1, EP_A), OK);
-    assert_status(viommu_map(v, 1, 0, 0xfff, 0x2000000, WRITE), OK);
+    assert_status(viommu_map(v, 1, 0, 0xfff, RAM + 0x2000000, WRITE), OK);
     edu_store(edu, 0xff8, 16);
-    g_assert_cmphex(qtest_readq(v->qts, 0x2000ff8), ==, 0x5a5a5a5a5a5a5a5a);
-    g_assert_cmphex(qtest_readq(v->qts, 0x2001000), ==, 0);
+    g_assert_cmphex(qtest_readq(v->qts, RAM + 0x2000ff8), ==,
+                    0x5a5a5a5a5a5a5a5a);
+    g_assert_cmphex(qtest_readq(v->qts, RAM + 0x2001000), ==, 0);
     viommu_assert_fault(v, R_MAPPING, F_WRITE, EP_A, 0x1000);
     edu_close(edu);
     viommu_stop(v);
@@ -280,7 +281,7 @@ static void interrupt(void)
 {
     Viommu *v = viommu_start("boot-bypass=off,vectors=0", EDU_A);
     Edu *edu = edu_open(v, EP_A);
-    QVirtioDevice *vdev = &v->dev->vdev;
+    QVirtioDevice *vdev = v->vdev;
     QVirtQueuePCI events = { .vq.index = 1 };
 
     vdev->bus->get_queue_isr_status(vdev, &events.vq);

@@ -27,7 +27,7 @@ static struct virtio_iommu_req_map map_request(uint64_t first)
         .domain = cpu_to_le32(1),
         .virt_start = cpu_to_le64(first),
         .virt_end = cpu_to_le64(first + 0xfff),
-        .phys_start = cpu_to_le64(0x100000),
+        .phys_start = cpu_to_le64(RAM + 0x100000),
         .flags = cpu_to_le32(READ | WRITE),
     };
 }

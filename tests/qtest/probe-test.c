@@ -19,6 +19,9 @@ typedef struct Region {
     uint64_t last;
 } Region;
 
+/* The region that every machine has for interrupts */
+#define THE_MSI (&(Region) { MSI, MSI_FIRST, MSI_LAST })
+
 /* The properties are these regions, in this order, and zeros behind them */
 static void assert_regions(const uint8_t *properties, const Region *regions,
                            unsigned count)
@@ -48,24 +51,22 @@ static void assert_probe(Viommu *v, const Region *regions, unsigned count)
     assert_regions(properties, regions, count);
 }
 
-static const Region x86_msi = { MSI, 0xfee00000, 0xfeefffff };
-
 static void msi_region(void)
 {
     Viommu *v = viommu_start(NULL, EDU_A);
 
-    assert_probe(v, &x86_msi, 1);
+    assert_probe(v, THE_MSI, 1);
     /* Attached or not, and after MAPs: always the same */
     assert_status(viommu_attach(v, 1, EP_A), OK);
     assert_status(viommu_map(v, 1, 0, 0xfff, 0, READ), OK);
-    assert_probe(v, &x86_msi, 1);
+    assert_probe(v, THE_MSI, 1);
     viommu_stop(v);
 }
 
 static void regions_of_the_user(void)
 {
-    static const Region both[] = {
-        { MSI, 0xfee00000, 0xfeefffff },
+    const Region both[] = {
+        { MSI, MSI_FIRST, MSI_LAST },
         { RESERVED, 0x10000, 0x1ffff },
     };
     static const Region own_msi[] = {
@@ -137,7 +138,7 @@ static void absent_endpoint(void)
         assert_status(viommu_probe(v, absent[i], buffer), NOENT);
         assert_regions(buffer, NULL, 0);
     }
-    assert_probe(v, &x86_msi, 1);
+    assert_probe(v, THE_MSI, 1);
     viommu_stop(v);
 }
 
@@ -165,7 +166,7 @@ static void short_properties(void)
     }
     g_assert_cmpuint(viommu_count_of(v, "mistakes", "short-properties"), ==,
                      ARRAY_SIZE(sizes));
-    assert_probe(v, &x86_msi, 1);
+    assert_probe(v, THE_MSI, 1);
     viommu_stop(v);
 }
 
@@ -181,7 +182,7 @@ static void long_properties(void)
     g_assert_cmpuint(viommu_send(v, &(ViommuBuffers) {
         .out = &req, .out_size = sizeof(req), .in = in, .in_size = sizeof(in),
     }), ==, sizeof(in));
-    assert_regions(in, &x86_msi, 1);
+    assert_regions(in, THE_MSI, 1);
     for (size_t i = VIOMMU_PROBE_SIZE; i < sizeof(in); i++) {
         g_assert_cmphex(in[i], ==, 0);
     }
@@ -201,7 +202,7 @@ static void reserved_ignored(void)
         .out = &req, .out_size = sizeof(req), .in = in, .in_size = sizeof(in),
     });
     assert_status(in[VIOMMU_PROBE_SIZE], OK);
-    assert_regions(in, &x86_msi, 1);
+    assert_regions(in, THE_MSI, 1);
     viommu_stop(v);
 }
 
@@ -228,21 +229,25 @@ static void short_request(void)
 static void msi_passes_in_every_state(void)
 {
     /* Guest memory, so that the store can be seen */
-    Viommu *v = viommu_start(REGIONS("\"0x2000000:0x20fffff:1\","
-                                     "\"0x3000000:0x30fffff:0\""), EDU_A);
+    const uint64_t msi = RAM + 0x2000000, reserved = RAM + 0x3000000;
+    g_autofree char *regions =
+        g_strdup_printf(REGIONS("\"%" PRIx64 ":%" PRIx64 ":1\","
+                                "\"%" PRIx64 ":%" PRIx64 ":0\""),
+                        msi, msi + 0xfffff, reserved, reserved + 0xfffff);
+    Viommu *v = viommu_start(regions, EDU_A);
     Edu *edu = edu_open_filled(v, EP_A);
 
-    g_assert_true(edu_reaches(edu, 0x2000040, 0x2000040));
-    g_assert_true(edu_reaches(edu, 0x3000040, 0x3000040));
+    g_assert_true(edu_reaches(edu, msi, msi));
+    g_assert_true(edu_reaches(edu, reserved, reserved));
     viommu_set_bypass(v, 0);
-    g_assert_true(edu_reaches(edu, 0x2000040, 0x2000040));
-    g_assert_false(edu_reaches(edu, 0x3000040, 0x3000040));
+    g_assert_true(edu_reaches(edu, msi, msi));
+    g_assert_false(edu_reaches(edu, reserved, reserved));
     assert_status(viommu_attach(v, 1, EP_A), OK);
-    g_assert_true(edu_reaches(edu, 0x2000040, 0x2000040));
+    g_assert_true(edu_reaches(edu, msi, msi));
     viommu_event_post(v, 24, 2);
-    g_assert_false(edu_reaches(edu, 0x3000040, 0x3000040));
+    g_assert_false(edu_reaches(edu, reserved, reserved));
     viommu_assert_fault(v, VIRTIO_IOMMU_FAULT_R_MAPPING,
-                        VIRTIO_IOMMU_FAULT_F_WRITE, EP_A, 0x3000040);
+                        VIRTIO_IOMMU_FAULT_F_WRITE, EP_A, reserved);
     edu_close(edu);
     viommu_stop(v);
 }

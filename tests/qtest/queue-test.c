@@ -187,7 +187,7 @@ static void without_event_idx(void)
 static void one_interrupt_for_a_batch(void)
 {
     Viommu *v = viommu_boot("vectors=0", EDU_A);
-    QVirtioDevice *vdev = &v->dev->vdev;
+    QVirtioDevice *vdev = v->vdev;
     QVirtQueuePCI requests = { .vq.index = 0 };
 
     viommu_negotiate(v, ~FEATURE(VIRTIO_RING_F_EVENT_IDX));
@@ -259,7 +259,7 @@ static void before_driver_ok(void)
 
 static void wait_needs_reset(Viommu *v)
 {
-    QVirtioDevice *vdev = &v->dev->vdev;
+    QVirtioDevice *vdev = v->vdev;
     gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
 
     while (!(vdev->bus->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)) {

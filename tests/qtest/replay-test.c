@@ -144,12 +144,12 @@ static void test_bypass_write(const void *opaque)
         viommu_set_bypass(v, 0);
         assert_holds_nothing(free);
         assert_state(v, free->endpoint, "blocked");
-        g_assert_false(watch_dma(free, OBSERVER_FILL, 0x1000000, 16));
-        g_assert_true(watch_dma(bypass, OBSERVER_FILL, 0x1000000, 16));
+        g_assert_false(watch_dma(free, OBSERVER_FILL, RAM + 0x1000000, 16));
+        g_assert_true(watch_dma(bypass, OBSERVER_FILL, RAM + 0x1000000, 16));
         g_assert_true(watch_dma(paging, OBSERVER_FILL, HIGH + PAGE, 16));
         viommu_set_bypass(v, 1);
         assert_holds_ram(free);
-        g_assert_true(watch_dma(free, OBSERVER_FILL, 0x1000000, 16));
+        g_assert_true(watch_dma(free, OBSERVER_FILL, RAM + 0x1000000, 16));
     }
     assert_quiet(paging);
     assert_quiet(bypass);
@@ -239,7 +239,7 @@ static void test_two_in_one(const void *opaque)
     assert_status(viommu_attach(v, 1, other->endpoint), OK);
     assert_quiet(w);
     assert_holds(other, &m);
-    model_map(&m, v, 1, HIGH + 64 * PAGE, 16 * PAGE, 0x1400000,
+    model_map(&m, v, 1, HIGH + 64 * PAGE, 16 * PAGE, RAM + 0x1400000,
               READ | WRITE);
     assert_holds(w, &m);
     assert_holds(other, &m);
@@ -251,7 +251,7 @@ static void test_two_in_one(const void *opaque)
     assert_quiet(other);
     assert_holds(other, &m);
     assert_holds_ram(w);
-    model_map(&m, v, 1, HIGH + PAGE, PAGE, 0x1500000, READ);
+    model_map(&m, v, 1, HIGH + PAGE, PAGE, RAM + 0x1500000, READ);
     assert_holds(other, &m);
     assert_holds_ram(w);
 
@@ -271,16 +271,16 @@ static void test_same_iova(const void *opaque)
 
     attach(w);
     assert_status(viommu_attach(v, 2, other->endpoint), OK);
-    model_map(&one, v, 1, HIGH, PAGE, 0x1000000, READ | WRITE);
-    model_map(&two, v, 2, HIGH, PAGE, 0x1001000, READ | WRITE);
+    model_map(&one, v, 1, HIGH, PAGE, RAM + 0x1000000, READ | WRITE);
+    model_map(&two, v, 2, HIGH, PAGE, RAM + 0x1001000, READ | WRITE);
     assert_holds(w, &one);
     assert_holds(other, &two);
     watch_set(w, OBSERVER_VALUE, 0x11);
     watch_set(other, OBSERVER_VALUE, 0x22);
     g_assert_true(watch_dma(w, OBSERVER_FILL, HIGH, 1));
     g_assert_true(watch_dma(other, OBSERVER_FILL, HIGH, 1));
-    byte[0] = qtest_readb(v->qts, 0x1000000);
-    byte[1] = qtest_readb(v->qts, 0x1001000);
+    byte[0] = qtest_readb(v->qts, RAM + 0x1000000);
+    byte[1] = qtest_readb(v->qts, RAM + 0x1001000);
     g_assert_cmphex(byte[0], ==, 0x11);
     g_assert_cmphex(byte[1], ==, 0x22);
     model_unmap(&one, v, 1, HIGH, PAGE);
@@ -324,9 +324,9 @@ static void test_unmap_span(const void *opaque)
 
     attach(w);
     model_map_pages(&m, v, 1, HIGH, 4);
-    model_map(&m, v, 1, HIGH + 16 * PAGE, 16 * PAGE, 0x1800000,
+    model_map(&m, v, 1, HIGH + 16 * PAGE, 16 * PAGE, RAM + 0x1800000,
               READ | WRITE);
-    model_map(&m, v, 1, HIGH + 64 * PAGE, PAGE, 0x1900000, READ);
+    model_map(&m, v, 1, HIGH + 64 * PAGE, PAGE, RAM + 0x1900000, READ);
     watch_clear(w);
     assert_status(viommu_unmap(v, 1, HIGH, HIGH + 17 * PAGE - 1), RANGE);
     assert_status(viommu_unmap(v, 1, HIGH + 17 * PAGE,
@@ -350,17 +350,17 @@ static void test_last_page(const void *opaque)
     Model m = model_new();
 
     attach(w);
-    model_map(&m, v, 1, -PAGE, PAGE, 0x1a00000, READ | WRITE);
+    model_map(&m, v, 1, -PAGE, PAGE, RAM + 0x1a00000, READ | WRITE);
     assert_holds(w, &m);
     watch_set(w, OBSERVER_VALUE, 0x5a);
     g_assert_true(watch_dma(w, OBSERVER_FILL, UINT64_MAX, 1));
-    g_assert_cmphex(qtest_readb(v->qts, 0x1a00fff), ==, 0x5a);
+    g_assert_cmphex(qtest_readb(v->qts, RAM + 0x1a00fff), ==, 0x5a);
     detach(w);
     assert_holds_ram(w);
     attach(w);
     model_free(&m);
     m = model_new();
-    model_map(&m, v, 1, -PAGE, PAGE, 0x1a00000, READ | WRITE);
+    model_map(&m, v, 1, -PAGE, PAGE, RAM + 0x1a00000, READ | WRITE);
     model_unmap(&m, v, 1, -PAGE, PAGE);
     assert_holds_nothing(w);
     model_free(&m);
@@ -371,16 +371,24 @@ static void test_last_page(const void *opaque)
 /* Of what is mapped only RAM reaches the host, ROMs for reading */
 static void test_holes(const void *opaque)
 {
+    const uint64_t size = 512 * 1024 * 1024;
     Viommu *v = start(opaque, 1, NULL);
     Watch *w = watch_open(v, 0);
     g_autofree char *held = NULL;
 
     attach(w);
-    /* RAM, ROMs, RAM, and nothing from 256 MiB on */
-    assert_status(viommu_map(v, 1, HIGH, HIGH + 512 * 1024 * 1024 - 1, 0,
-                             READ | WRITE), OK);
+    /* On a PC RAM, ROMs, RAM, and nothing from 256 MiB on; else no ROMs */
+    assert_status(viommu_map(v, 1, HIGH, HIGH + size - 1,
+                             RAM ? RAM - size / 2 : 0, READ | WRITE), OK);
     held = watch_get(w, "mappings");
-    if (!strcmp(opaque, "container")) {
+    if (RAM) {
+        g_autofree char *all = g_strdup_printf("110000000 11fffffff %s+0 rw\n",
+                                               board()->ram_block);
+
+        if (!strcmp(opaque, "container")) {
+            g_assert_cmpstr(held, ==, all);
+        }
+    } else if (!strcmp(opaque, "container")) {
         g_auto(GStrv) line = g_strsplit(held, "\n", 0);
 
         g_assert_cmpstr(line[0], ==, "100000000 1000bffff pc.ram+0 rw");
@@ -388,7 +396,7 @@ static void test_holes(const void *opaque)
         g_assert_true(g_str_has_suffix(held,
                                        " 10fffffff pc.ram+100000 rw\n"));
     }
-    assert_status(viommu_unmap(v, 1, HIGH, HIGH + 512 * 1024 * 1024 - 1), OK);
+    assert_status(viommu_unmap(v, 1, HIGH, HIGH + size - 1), OK);
     assert_holds_nothing(w);
     watch_close(w);
     viommu_stop(v);
@@ -397,24 +405,26 @@ static void test_holes(const void *opaque)
 /* As few pieces as the receiver takes, never across two MAPs */
 static void test_pieces(const void *opaque)
 {
-    Viommu *v = start("container", 1, NULL);
+    Viommu *v = start(opaque, 1, NULL);
     Watch *w = watch_open(v, 0);
-    g_autofree char *events = NULL;
+    g_autofree char *events = NULL, *expected = NULL;
 
     attach(w);
     watch_clear(w);
     assert_status(viommu_map(v, 1, HIGH + PAGE, HIGH + 1000 * PAGE - 1,
-                             0x1003000, READ | WRITE), OK);
+                             RAM + 0x1003000, READ | WRITE), OK);
     assert_status(viommu_map(v, 1, HIGH + 1000 * PAGE,
-                             HIGH + 1003 * PAGE - 1, 0x13ea000,
+                             HIGH + 1003 * PAGE - 1, RAM + 0x13ea000,
                              READ | WRITE), OK);
     assert_status(viommu_unmap(v, 1, HIGH + PAGE, HIGH + 1000 * PAGE - 1),
                   OK);
     events = watch_get(w, "events");
-    g_assert_cmpstr(events, ==,
-                    "map 100001000 1003e7fff pc.ram+1003000 rw = 0\n"
-                    "map 1003e8000 1003eafff pc.ram+13ea000 rw = 0\n"
-                    "unmap 100001000 1003e7fff = 0\n");
+    expected = g_strdup_printf(
+        "map 100001000 1003e7fff %s+1003000 rw = 0\n"
+        "map 1003e8000 1003eafff %s+13ea000 rw = 0\n"
+        "unmap 100001000 1003e7fff = 0\n", board()->ram_block,
+        board()->ram_block);
+    g_assert_cmpstr(events, ==, expected);
     watch_close(w);
     viommu_stop(v);
 }
@@ -427,9 +437,9 @@ static void test_permissions(const void *opaque)
     Model m = model_new();
 
     attach(w);
-    model_map(&m, v, 1, HIGH, PAGE, 0x1000000, READ);
+    model_map(&m, v, 1, HIGH, PAGE, RAM + 0x1000000, READ);
     assert_status(viommu_map(v, 1, HIGH + PAGE, HIGH + 2 * PAGE - 1,
-                             0x1001000, 0), OK);
+                             RAM + 0x1001000, 0), OK);
     assert_holds(w, &m);
     g_assert_true(watch_dma(w, OBSERVER_READ, HIGH, 16));
     g_assert_false(watch_dma(w, OBSERVER_FILL, HIGH, 16));
@@ -458,13 +468,13 @@ static void test_transfer_over_neighbours(const void *opaque)
     Model m = model_new();
 
     attach(w);
-    model_map(&m, v, 1, HIGH, PAGE, 0x1000000, READ | WRITE);
-    model_map(&m, v, 1, HIGH + PAGE, PAGE, 0x1800000, READ | WRITE);
+    model_map(&m, v, 1, HIGH, PAGE, RAM + 0x1000000, READ | WRITE);
+    model_map(&m, v, 1, HIGH + PAGE, PAGE, RAM + 0x1800000, READ | WRITE);
     watch_set(w, OBSERVER_VALUE, 0x77);
     g_assert_true(watch_dma(w, OBSERVER_FILL, HIGH + PAGE - 8, 16));
-    g_assert_cmphex(qtest_readq(v->qts, 0x1000ff8), ==,
+    g_assert_cmphex(qtest_readq(v->qts, RAM + 0x1000ff8), ==,
                     0x7777777777777777ULL);
-    g_assert_cmphex(qtest_readq(v->qts, 0x1800000), ==,
+    g_assert_cmphex(qtest_readq(v->qts, RAM + 0x1800000), ==,
                     0x7777777777777777ULL);
     g_assert_false(watch_dma(w, OBSERVER_FILL, HIGH + 2 * PAGE - 8, 16));
     model_free(&m);
@@ -474,8 +484,8 @@ static void test_transfer_over_neighbours(const void *opaque)
 
 static void add(const char *how, const char *name, void (*test)(const void *))
 {
-    g_autofree char *path = g_strdup_printf("/pviommu/replay/%s/%s", how,
-                                            name);
+    g_autofree char *path = g_strdup_printf("%s/replay/%s/%s",
+                                            board()->prefix, how, name);
 
     qtest_add_data_func(path, how, test);
 }
@@ -497,8 +507,9 @@ static void add_switches(const char *how)
             }
             c = g_new(Case, 1);
             *c = (Case) { how, &ways[i], counts[j] };
-            path = g_strdup_printf("/pviommu/replay/%s/switch/%s/%u", how,
-                                   ways[i].name, counts[j]);
+            path = g_strdup_printf("%s/replay/%s/switch/%s/%u",
+                                   board()->prefix, how, ways[i].name,
+                                   counts[j]);
             qtest_add_data_func_full(path, c, test_switch, g_free);
         }
     }
@@ -525,7 +536,6 @@ int main(int argc, char **argv)
         add(how, "permissions", test_permissions);
         add(how, "transfer-over-neighbours", test_transfer_over_neighbours);
     }
-    qtest_add_data_func("/pviommu/replay/container/pieces", NULL,
-                        test_pieces);
+    add("container", "pieces", test_pieces);
     return g_test_run();
 }

@@ -9,7 +9,7 @@
 #include "edu.h"
 #include "standard-headers/linux/pci_regs.h"
 
-#define TARGET 0x2000000
+#define TARGET (RAM + 0x2000000)
 
 static void make_work(Viommu *v)
 {

@@ -9,7 +9,7 @@
 #include "edu.h"
 #include "standard-headers/linux/pci_regs.h"
 
-#define TARGET 0x2000000
+#define TARGET (RAM + 0x2000000)
 
 /* Number the buses behind a bridge, and open a window for their registers */
 static void set_bridge(Viommu *v, int bdf, int primary, int secondary,

@@ -1,73 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A driver of pviommu-pci for tests
+ * A driver of the IOMMU for tests
  */
 #include "qemu/osdep.h"
 
-#include "libqos/pci-pc.h"
 #include "qobject/qnum.h"
 #include "qobject/qstring.h"
-#include "standard-headers/linux/virtio_pci.h"
 #include "viommu.h"
 
 #define TIMEOUT_US (30 * G_TIME_SPAN_SECOND)
 #define DATA_SIZE (4 * 1024 * 1024)
 
 /* Guest memory that libqos may hand out: behind the low one and the tests' */
-#define ALLOC_FIRST 0x8000000
-#define ALLOC_END 0x10000000
+#define ALLOC_FIRST (RAM + 0x8000000)
+#define ALLOC_END (RAM + 0x10000000)
 
 static uint8_t read_status(Viommu *v)
 {
-    return v->dev->vdev.bus->get_status(&v->dev->vdev);
+    return v->vdev->bus->get_status(v->vdev);
 }
 
 void viommu_set_status(Viommu *v, uint8_t status)
 {
-    v->dev->vdev.bus->set_status(&v->dev->vdev, status);
+    v->vdev->bus->set_status(v->vdev, status);
 }
 
 void viommu_map_registers(Viommu *v)
 {
-    QPCIAddress address = { .devfn = VIOMMU_OWN_BDF };
-
-    if (v->dev) {
-        g_free(v->dev->pdev);
-        g_free(v->dev);
-    }
-    v->dev = virtio_pci_new(v->bus, &address);
-    g_assert_nonnull(v->dev);
-    g_assert_cmpuint(v->dev->vdev.device_type, ==, 23);
-    qvirtio_pci_device_enable(v->dev);
+    board_forget_device(v);
+    board_find_device(v);
+    g_assert_cmpuint(v->vdev->device_type, ==, 23);
 }
 
 void viommu_adopt(Viommu *v)
 {
     alloc_init(&v->alloc, 0, ALLOC_FIRST, ALLOC_END, 4096);
-    v->bus = qpci_new_pc(v->qts, &v->alloc);
+    v->bus = board_pci_new(v);
     v->data = guest_alloc(&v->alloc, DATA_SIZE);
     viommu_map_registers(v);
 }
 
 Viommu *viommu_boot(const char *properties, const char *args)
 {
-    bool json = properties && properties[0] == '"';
+    g_autofree char *device = board_device_arg(properties);
     Viommu *v = g_new0(Viommu, 1);
 
-    v->qts = qtest_initf("-machine q35 -m 256M -nodefaults -device "
-                         "%s%s%s%s %s",
-                         json ? "'{\"driver\": \"pviommu-pci\", \"id\": "
-                                "\"iommu\", \"addr\": \"10.0\", "
-                              : "pviommu-pci,id=iommu,addr=10.0",
-                         properties && !json ? "," : "", properties ?: "",
-                         json ? "}'" : "", args ?: "");
+    v->qts = qtest_initf("-machine %s -m 256M -nodefaults %s %s",
+                         board()->machine, device, args ?: "");
     viommu_adopt(v);
     return v;
 }
 
 bool viommu_begin(Viommu *v, uint64_t mask)
 {
-    QVirtioDevice *vdev = &v->dev->vdev;
+    QVirtioDevice *vdev = v->vdev;
     uint8_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 
     viommu_set_status(v, 0);
@@ -82,30 +68,9 @@ bool viommu_begin(Viommu *v, uint64_t mask)
     return read_status(v) & VIRTIO_CONFIG_S_FEATURES_OK;
 }
 
-static void common_write(Viommu *v, size_t offset, unsigned size,
-                         uint64_t value)
-{
-    QVirtioPCIDevice *d = v->dev;
-
-    offset += d->common_cfg_offset;
-    if (size == 2) {
-        qpci_io_writew(d->pdev, d->bar, offset, value);
-    } else {
-        qpci_io_writel(d->pdev, d->bar, offset, value);
-    }
-}
-
-#define COMMON(field) offsetof(struct virtio_pci_common_cfg, field)
-
-static void set_address(Viommu *v, size_t offset, uint64_t address)
-{
-    common_write(v, offset, 4, address);
-    common_write(v, offset + 4, 4, address >> 32);
-}
-
 static void setup_queue(Viommu *v, ViommuQueue *queue, unsigned index)
 {
-    QVirtioDevice *vdev = &v->dev->vdev;
+    QVirtioDevice *vdev = v->vdev;
     unsigned size;
 
     if (queue->desc) {
@@ -114,19 +79,13 @@ static void setup_queue(Viommu *v, ViommuQueue *queue, unsigned index)
     vdev->bus->queue_select(vdev, index);
     size = vdev->bus->get_queue_size(vdev);
     g_assert_cmpuint(size, ==, VIOMMU_QUEUE_SIZE);
-    if (v->queue_size) {
-        size = v->queue_size;
-        common_write(v, COMMON(queue_size), 2, size);
-    }
+    size = v->queue_size ?: size;
     *queue = (ViommuQueue) { .index = index, .size = size };
     queue->desc = guest_alloc(&v->alloc, 3 * 4096);
     queue->avail = queue->desc + 4096;
     queue->used = queue->desc + 2 * 4096;
     qtest_memset(v->qts, queue->desc, 0, 3 * 4096);
-    set_address(v, COMMON(queue_desc_lo), queue->desc);
-    set_address(v, COMMON(queue_avail_lo), queue->avail);
-    set_address(v, COMMON(queue_used_lo), queue->used);
-    common_write(v, COMMON(queue_enable), 2, 1);
+    board_enable_queue(v, queue);
 }
 
 void viommu_queues(Viommu *v)
@@ -152,9 +111,8 @@ Viommu *viommu_start(const char *properties, const char *args)
 
 void viommu_stop(Viommu *v)
 {
-    qpci_free_pc(v->bus);
-    g_free(v->dev->pdev);
-    g_free(v->dev);
+    board_forget_device(v);
+    board_pci_free(v->bus);
     alloc_destroy(&v->alloc);
     qtest_quit(v->qts);
     g_free(v);
@@ -301,10 +259,7 @@ void viommu_kick(Viommu *v, ViommuQueue *queue)
 
 void viommu_kick_always(Viommu *v, ViommuQueue *queue)
 {
-    QVirtioPCIDevice *d = v->dev;
-
-    qpci_io_writew(d->pdev, d->bar, d->notify_cfg_offset +
-                   queue->index * d->notify_off_multiplier, queue->index);
+    board_notify_queue(v, queue);
 }
 
 bool viommu_used(Viommu *v, ViommuQueue *queue, uint32_t *length)
@@ -480,7 +435,7 @@ const char *viommu_status_name(uint8_t status)
 
 static uint64_t config_read(Viommu *v, unsigned offset, unsigned size)
 {
-    QVirtioDevice *vdev = &v->dev->vdev;
+    QVirtioDevice *vdev = v->vdev;
 
     switch (size) {
     case 1:
@@ -515,9 +470,7 @@ struct virtio_iommu_config viommu_config(Viommu *v)
 
 void viommu_config_write(Viommu *v, unsigned offset, uint8_t value)
 {
-    QVirtioPCIDevice *d = v->dev;
-
-    qpci_io_writeb(d->pdev, d->bar, d->device_cfg_offset + offset, value);
+    board_write_config(v, offset, value);
 }
 
 void viommu_set_bypass(Viommu *v, uint8_t bypass)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A driver of pviommu-pci for tests: it can do all that a guest can, also
- * what a guest must not
+ * A driver of the IOMMU for tests: it can do all that a guest can, also what
+ * a guest must not
  *
- * One struct Viommu is one emulator: q35, 256 MiB, the IOMMU at 00:10.0 with
- * the id "iommu", and what the test adds.  The constants come from the
+ * One struct Viommu is one emulator: a board (board.h), 256 MiB, the IOMMU
+ * with the id "iommu", and what the test adds.  The constants come from the
  * virtio specification's header, not from ours.
  *
  * A function that cannot do its work fails the test.
@@ -14,12 +14,14 @@
 
 #include "qemu/bswap.h"
 #include "libqtest.h"
+#include "libqos/virtio-mmio.h"
 #include "libqos/virtio-pci.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 #include "standard-headers/linux/virtio_config.h"
 #include "standard-headers/linux/virtio_iommu.h"
 #include "standard-headers/linux/virtio_ring.h"
+#include "board.h"
 
 #define VIOMMU_OWN_BDF 0x80
 #define VIOMMU_PROBE_SIZE 512
@@ -36,7 +38,7 @@
 #define assert_status(request, status) \
     g_assert_cmpstr(viommu_status_name(request), ==, #status)
 
-#define ADD(name, func) qtest_add_func("pviommu/" name, func)
+#define ADD(name, func) board_add_test(name, func)
 
 /**
  * struct ViommuQueue - a split virtqueue
@@ -67,7 +69,9 @@ typedef struct ViommuQueue {
  * @qts: the emulator
  * @alloc: guest memory for tests
  * @bus: the PCI bus
- * @dev: the IOMMU's function
+ * @dev: the IOMMU's function, NULL on a board with the platform form
+ * @mmio: its registers there, NULL else
+ * @vdev: the virtio device in either of the two
  * @features: what was negotiated
  * @queue_size: size to give the queues, 0 for the device's own
  * @requests: queue 0
@@ -80,6 +84,8 @@ typedef struct Viommu {
     QGuestAllocator alloc;
     QPCIBus *bus;
     QVirtioPCIDevice *dev;
+    QVirtioMMIODevice *mmio;
+    QVirtioDevice *vdev;
     uint64_t features;
     uint16_t queue_size;
     ViommuQueue requests;
@@ -142,7 +148,7 @@ void viommu_adopt(Viommu *v);
 void viommu_stop(Viommu *v);
 
 /**
- * viommu_map_registers - find the function and map its registers
+ * viommu_map_registers - find the device and map its registers
  * @v: the driver, after a reset of the machine
  */
 void viommu_map_registers(Viommu *v);

@@ -9,7 +9,7 @@
 #define PAGE 4096ULL
 
 /* Low guest RAM that the tests do not use for anything else: 16 to 48 MiB */
-#define PHYS_FIRST 0x1000000ULL
+#define PHYS_FIRST (RAM + 0x1000000)
 #define PHYS_PAGES 8192
 
 char *watch_library(void)
@@ -255,7 +255,7 @@ void model_unmap(Model *m, Viommu *v, uint32_t domain, uint64_t first,
 }
 
 /* Where model_map_pages() puts a batch of requests */
-#define BATCH_DATA 0x4000000ULL
+#define BATCH_DATA (RAM + 0x4000000)
 #define BATCH_MAX (VIOMMU_QUEUE_SIZE / 2)
 
 /* Have the MAPs of @lines done, all in one kick and with few accesses */
@@ -334,9 +334,9 @@ void assert_holds(Watch *w, const Model *m)
         const Line *line = &g_array_index(m->lines, Line, i);
 
         g_string_append_printf(expected, "%" PRIx64 " %" PRIx64
-                               " pc.ram+%" PRIx64 " %s\n", line->first,
-                               line->last, line->phys,
-                               line->readonly ? "r" : "rw");
+                               " %s+%" PRIx64 " %s\n", line->first,
+                               line->last, board()->ram_block,
+                               line->phys - RAM, line->readonly ? "r" : "rw");
     }
     g_assert_cmpstr(held, ==, expected->str);
 }
@@ -345,7 +345,7 @@ void assert_holds_ram(Watch *w)
 {
     g_autofree char *held = watch_get(w, "mappings");
 
-    g_assert_nonnull(strstr(held, "pc.ram+"));
+    g_assert_nonnull(strstr(held, board()->ram_block));
     g_assert_cmpstr(held, ==, w->ram);
 }
 

@@ -2,9 +2,9 @@
 /*
  * The observer in a test: what its host holds, against what the test expects
  *
- * Guest memory is the block "pc.ram" from address 0, and the mappings of the
- * tests lie above 4 GiB: so a line of the host's set is guest RAM (bypass)
- * or a mapping of a domain, never in doubt.
+ * Guest memory is one block of the board, below 4 GiB, and the mappings of
+ * the tests lie above: so a line of the host's set is guest RAM (bypass) or a
+ * mapping of a domain, never in doubt.
  */
 #ifndef TESTS_QTEST_WATCH_H
 #define TESTS_QTEST_WATCH_H

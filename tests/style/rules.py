@@ -4,7 +4,7 @@
 
 A rule is a paragraph that begins with its name in bold; the paragraph after
 it begins with "Tests:" and holds names in backquotes, or "none yet".
-"/pviommu/a" is a string in a source of tests/unit. "/x86_64/pviommu/a" is
+"/pviommu/a" is a string in a source of tests/unit. "/TARGET/pviommu/a" is
 put together in tests/qtest and "LAYER:a/b" in tests/LAYER, so of these each
 word must be there, quoted or between the slashes of a quoted path; of a
 switch, "A-to-B", both states.
@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = Path('docs/specs/pviommu.md')
 RULE = re.compile(r'\*\*(R-[A-Z]+-\d+)\*\*')
+QTEST = re.compile(r'/(?:x86_64|aarch64)/pviommu/')
 NONE = 'none yet'
 
 
@@ -65,8 +66,8 @@ class Sources:
         """Whether there is a test of this name."""
         if name.startswith('/pviommu/'):
             return name in self.paths
-        if name.startswith('/x86_64/pviommu/'):
-            return self._has_words('qtest', name[len('/x86_64/pviommu/'):])
+        if QTEST.match(name):
+            return self._has_words('qtest', QTEST.sub('', name))
         layer, _, case = name.partition(':')
         return self._has_words(layer, case)
 
