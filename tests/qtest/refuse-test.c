@@ -239,7 +239,8 @@ static void machines_of_arm(void)
         return;
     }
     emulator = "QTEST_QEMU_BINARY_AARCH64";
-    takes("-M virt " P, "will not be told");
+    takes("-M virt " P, NULL);
+    takes("-M virt,acpi=off " P, NULL);
     refuses("-M virt,iommu=smmuv3 " P, "IOMMU", "once");
     refuses("-M virt " P ",granule=3", "granule", "64k");
     refuses("-M raspi3b " P, "PCI", "pviommu-pci");

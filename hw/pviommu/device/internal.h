@@ -366,8 +366,11 @@ void pviommu_events_add(PviommuSpace *space, uint64_t address,
                         uint32_t access, uint8_t reason);
 void pviommu_events_drop_all(PviommuDevice *s);
 
+/* publish.c: how the guest finds it */
+void pviommu_publish(PviommuDevice *s);
+
 /* viot.c: ACPI table */
-void pviommu_viot_publish(PviommuDevice *s);
+bool pviommu_viot_publish(PviommuDevice *s);
 
 /* introspect.c: qom-get */
 void pviommu_introspect_class_init(ObjectClass *oc);

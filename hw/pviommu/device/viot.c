@@ -140,8 +140,8 @@ static bool machine_shows_tables(void)
     return !acpi || strcmp(acpi, "off");
 }
 
-/* Called when the machine is ready, before the board builds its tables */
-void pviommu_viot_publish(PviommuDevice *s)
+/* Before the board builds its tables; false if it shows none of users */
+bool pviommu_viot_publish(PviommuDevice *s)
 {
     g_autofree char *path = NULL;
     GByteArray *table;
@@ -150,9 +150,7 @@ void pviommu_viot_publish(PviommuDevice *s)
     int fd;
 
     if (!machine_shows_tables()) {
-        warn_report("pviommu: the guest will not be told which devices are "
-                    "behind the IOMMU: that needs pc or q35, with ACPI");
-        return;
+        return false;
     }
     fd = qemu_memfd_create("pviommu-viot", 0, false, 0, 0, &err);
     if (fd < 0) {
@@ -172,4 +170,5 @@ void pviommu_viot_publish(PviommuDevice *s)
     qemu_opts_del(opts);
     g_byte_array_free(table, TRUE);
     close(fd);
+    return true;
 }

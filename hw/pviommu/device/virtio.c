@@ -187,7 +187,7 @@ static void ready(Notifier *notifier, void *data)
     }
     pviommu_host_info_freeze(s);
     get_config(VIRTIO_DEVICE(s), VIRTIO_DEVICE(s)->config);
-    pviommu_viot_publish(s);
+    pviommu_publish(s);
 }
 
 static bool open_log(PviommuDevice *s, Error **errp)

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: how the guest is told of the IOMMU and of what is behind it
+ *
+ * By the ACPI table VIOT, or by the board's device tree.
+ */
+#include "qemu/osdep.h"
+
+#include "exec/address-spaces.h"
+#include "hw/boards.h"
+#include "hw/pci/pci_bus.h"
+#include "hw/pci/pci_device.h"
+#include "hw/pci/pci_host.h"
+#include "hw/sysbus.h"
+#include "qemu/error-report.h"
+#include "system/device_tree.h"
+#include "pviommu/fdt.h"
+#include "internal.h"
+
+#include <libfdt.h>
+
+/* Whether the guest finds the bridge's configuration space at @address */
+static bool is_config_of(PCIHostState *host, uint64_t address)
+{
+    SysBusDevice *sbd = SYS_BUS_DEVICE(host);
+    MemoryRegionSection section;
+    bool is;
+
+    if (!sbd->num_mmio) {
+        return false;
+    }
+    section = memory_region_find(get_system_memory(), address, 1);
+    is = section.mr && section.mr == sysbus_mmio_get_region(sbd, 0);
+    memory_region_unref(section.mr);
+    return is;
+}
+
+/* The path of the node of a root bus, or NULL; owned by the caller */
+static char *find_bridge(const void *fdt, PCIBus *bus)
+{
+    PCIHostState *host = bus ? PCI_HOST_BRIDGE(BUS(bus)->parent) : NULL;
+    char path[256];
+    uint64_t address;
+    int node = -1;
+
+    while (host && (node = pviommu_fdt_next_bridge(fdt, node, &address)) >= 0) {
+        if (is_config_of(host, address)) {
+            return fdt_get_path(fdt, node, path, sizeof(path))
+                   ? NULL : g_strdup(path);
+        }
+    }
+    return NULL;
+}
+
+/* All requester ids below the root but the IOMMU's own */
+static GArray *find_ranges(PviommuDevice *s)
+{
+    GArray *ranges = g_array_new(FALSE, FALSE, sizeof(PviommuFdtRange));
+    PviommuFdtRange range = { 0, UINT16_MAX };
+
+    if (s->own) {
+        uint16_t own = pci_get_bdf(s->own);
+
+        range.last = own - 1;
+        if (own) {
+            g_array_append_val(ranges, range);
+        }
+        range = (PviommuFdtRange) { own + 1, UINT16_MAX };
+    }
+    g_array_append_val(ranges, range);
+    return ranges;
+}
+
+static void publish_fdt(PviommuDevice *s, void *fdt)
+{
+    bool behind = s->primary_bus && !pci_bus_bypass_iommu(s->primary_bus);
+    g_autofree char *bridge = find_bridge(fdt, s->primary_bus);
+    g_autofree char *why = NULL;
+    g_autoptr(GArray) slots = g_array_new(FALSE, FALSE,
+                                          sizeof(PviommuFdtSlot));
+    g_autoptr(GArray) ranges = NULL;
+    PviommuFdtIommu iommu = {
+        .phandle = qemu_fdt_alloc_phandle(fdt),
+        .is_pci = true,
+        .requester = pci_get_bdf(s->own),
+        .bridge = bridge,
+        .slots = slots,
+    };
+
+    ranges = behind ? find_ranges(s)
+                    : g_array_new(FALSE, FALSE, sizeof(PviommuFdtRange));
+    iommu.ranges = ranges;
+    if (s->primary_bus && !bridge) {
+        why = g_strdup("it has no node for the PCI host bridge");
+    } else {
+        why = pviommu_fdt_add(fdt, &iommu);
+    }
+    if (why) {
+        error_report("pviommu: the machine's device tree cannot tell the "
+                     "guest of the IOMMU: %s", why);
+        exit(1);
+    }
+}
+
+/* Called when the machine is ready, before the board hands its tables over */
+void pviommu_publish(PviommuDevice *s)
+{
+    if (pviommu_viot_publish(s)) {
+        return;
+    }
+    if (current_machine->fdt && !current_machine->dtb) {
+        publish_fdt(s, current_machine->fdt);
+        return;
+    }
+    warn_report("pviommu: the guest will not be told which devices are "
+                "behind the IOMMU: %s", current_machine->dtb
+                ? "a device tree given by -dtb is not changed"
+                : "that needs pc or q35 with ACPI, or a board with a device "
+                  "tree");
+}
