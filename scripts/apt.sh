@@ -6,9 +6,11 @@
 # Sourced after common.sh.
 
 APT_DIR=$PVIOMMU_CACHE/apt
+# another architecture than the machine's, with an APT_DIR of its own
+APT_ARCH=''
 PACKAGES=(build-essential clang libclang-rt-dev ninja-build pkgconf perl
     python3 python3-venv libglib2.0-dev libpixman-1-dev libfdt-dev zlib1g-dev
-    xz-utils busybox-static cpio)
+    xz-utils busybox-static cpio device-tree-compiler)
 # in backports on Debian 12: QEMU 10.0 and what configuring it needs
 NEWER=(meson python3-pycotap)
 EMULATORS=(qemu-system-x86 qemu-system-arm qemu-utils)
@@ -62,12 +64,21 @@ private_sources() {
     mv "$list.new" "$list"
 }
 
-private_apt() {
-    apt-get -q -o "Dir::Etc::SourceList=$APT_DIR/sources.list" \
+# private TOOL ARGUMENT...: apt-get or apt-cache, with these lists
+private() {
+    local tool=$1
+    shift
+    "$tool" -q -o "Dir::Etc::SourceList=$APT_DIR/sources.list" \
         -o Dir::Etc::SourceParts=/dev/null \
         -o "Dir::State::Lists=$APT_DIR/lists" \
         -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
+        ${APT_ARCH:+-o "APT::Architecture=$APT_ARCH"} \
+        ${APT_ARCH:+-o "APT::Architectures=$APT_ARCH"} \
         -o APT::Sandbox::User=root "$@"
+}
+
+private_apt() {
+    private apt-get "$@"
 }
 
 update_lists() {
@@ -78,7 +89,7 @@ update_lists() {
 # install_as_root ARGUMENT...: private_apt install, through sudo if need be
 install_as_root() {
     as_root env DEBIAN_FRONTEND=noninteractive \
-        bash -c "$(declare -f private_apt); APT_DIR=\$1; shift
+        bash -c "$(declare -f private private_apt); APT_DIR=\$1; shift
             private_apt install -y --no-install-recommends \"\$@\"" \
         bash "$APT_DIR" "$@"
 }

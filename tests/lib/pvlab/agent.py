@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Commands in a guest, over its second serial port.
 
-The guest runs LOOP in busybox's shell.  It says READY, then for each line,
+The guest runs loop() in busybox's shell.  It says READY, then for each line,
 a shell script in base64, runs it and answers "=STATUS LENGTH" and that many
 bytes of output."""
 
@@ -9,11 +9,12 @@ import base64
 import socket
 import time
 
-PORT = "/dev/ttyS1"
 
-LOOP = f"""
-stty -F {PORT} raw -echo 115200
-exec 3<>{PORT}
+def loop(port) -> str:
+    """The guest's end of it, on a serial port of the guest."""
+    return f"""
+stty -F {port} raw -echo 115200
+exec 3<>{port}
 echo READY >&3
 while read -r line <&3; do
     echo "$line" | base64 -d >/tmp/agent.sh

@@ -5,12 +5,13 @@ what is asked of it by way of its agent."""
 from pathlib import Path
 
 from . import agent, initramfs
+from .board import PC
 from .kernel import Kernel
 
-MODULES = ("virtio_iommu", "virtio_pci", "virtio_blk", "nvme", "e1000e",
-           "af_packet", "pci_stub")
+MODULES = ("virtio_iommu", "virtio_mmio", "virtio_pci", "virtio_blk", "nvme",
+           "e1000e", "af_packet", "pci_stub")
 
-INIT = f"""#!/bin/busybox sh
+INIT = """#!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
@@ -21,24 +22,24 @@ while read -r module; do
     insmod "/modules/$module" || echo "init: $module was not inserted"
 done </modules/list
 (
-{agent.LOOP}
+%s
 ) &
 wait
 """
 
 
-def initrd(kernel: Kernel, target: Path, files=None):
+def initrd(kernel: Kernel, target: Path, board=PC, files=None):
     """Write the guest's initramfs to TARGET.  FILES: more of them, as
     initramfs.build() takes them."""
     initramfs.build(target, kernel, MODULES if kernel.has_modules else (),
-                    INIT, files)
+                    INIT % agent.loop(board.port), files)
 
 
-def arguments(kernel: Kernel, initrd_path: Path, append="", memory="256M"):
+def arguments(kernel: Kernel, initrd_path: Path, append="", memory="256M",
+              board=PC):
     """The part of QEMU's command line that boots the guest."""
-    words = ("console=ttyS0 loglevel=4 panic=-1 nokaslr nohz=off "
-             "highres=off no_timer_check tsc=unstable random.trust_cpu=on "
-             + append)
+    words = (f"console={board.console} loglevel=4 panic=-1 nokaslr nohz=off "
+             f"highres=off {board.kernel} random.trust_cpu=on {append}")
     return ["-m", memory, "-kernel", kernel.image, "-initrd", initrd_path,
             "-append", words.strip()]
 
@@ -62,10 +63,19 @@ class Linux:
             done
             echo "no PCI device {vendor}:{device}"; exit 1""")
 
+    @staticmethod
+    def bus(address) -> str:
+        """The bus in sysfs of a PCI address, or of a virtio-mmio slot."""
+        return ("/sys/bus/platform" if address.endswith(".virtio_mmio")
+                else "/sys/bus/pci")
+
+    def path(self, address) -> str:
+        """The device in sysfs."""
+        return f"{self.bus(address)}/devices/{address}"
+
     def group(self, address) -> str | None:
-        """The IOMMU group of a PCI device, or None."""
-        status, out = self.ask(
-            f"readlink /sys/bus/pci/devices/{address}/iommu_group")
+        """The IOMMU group of a device, or None."""
+        status, out = self.ask(f"readlink {self.path(address)}/iommu_group")
         return out.strip().rsplit("/", 1)[-1] if status == 0 else None
 
     def group_type(self, address) -> str | None:
@@ -76,9 +86,8 @@ class Linux:
         return self.run(f"cat /sys/kernel/iommu_groups/{group}/type")
 
     def driver(self, address) -> str | None:
-        """The driver that a PCI device is bound to."""
-        status, out = self.ask(
-            f"readlink /sys/bus/pci/devices/{address}/driver")
+        """The driver that a device is bound to."""
+        status, out = self.ask(f"readlink {self.path(address)}/driver")
         return out.strip().rsplit("/", 1)[-1] if status == 0 else None
 
     def iommu_driver(self) -> str | None:
@@ -88,13 +97,13 @@ class Linux:
         return out.strip().rsplit("/", 1)[-1] if status == 0 else None
 
     def unbind(self, address):
-        """Take the driver off a PCI device."""
-        self.run(f"echo {address} >"
-                 f"/sys/bus/pci/devices/{address}/driver/unbind", 120)
+        """Take the driver off a device."""
+        self.run(f"echo {address} >{self.path(address)}/driver/unbind", 120)
 
     def bind(self, address, driver):
-        """Bind a driver to a PCI device."""
-        self.run(f"echo {address} >/sys/bus/pci/drivers/{driver}/bind", 120)
+        """Bind a driver to a device."""
+        self.run(f"echo {address} >{self.bus(address)}/drivers/{driver}/bind",
+                 120)
 
     def set_type(self, address, driver, wanted):
         """Change the domain type of the device's group, as root would:
@@ -105,6 +114,14 @@ class Linux:
             f"echo {wanted} >/sys/kernel/iommu_groups/{group}/type", 120)
         self.bind(address, driver)
         return status, out.strip()
+
+    def disk(self, serial) -> str:
+        """The name of the virtio disk with this serial number."""
+        return self.run(f"""
+            for d in /sys/block/vd*; do
+                [ "$(cat $d/serial)" = {serial} ] && echo ${{d##*/}} && exit 0
+            done
+            echo "no disk {serial}"; exit 1""")
 
     def wait_block(self, name, timeout=90):
         """Wait for a block device to have its size."""

@@ -5,7 +5,6 @@ newc archive without leaving Python (so without root, for its nodes)."""
 import stat
 from pathlib import Path
 
-from . import paths
 from .kernel import Kernel
 
 FOLDERS = ("bin", "dev", "proc", "sys", "run", "tmp", "modules", "root")
@@ -44,7 +43,7 @@ def build(target: Path, kernel: Kernel, modules, init: str, files=None):
     archive.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     archive.add("dev/null", stat.S_IFCHR | 0o666, device=(1, 3))
     archive.add("bin/busybox", stat.S_IFREG | 0o755,
-                paths.busybox().read_bytes())
+                kernel.busybox.read_bytes())
     archive.add("bin/sh", stat.S_IFLNK | 0o777, b"busybox")
     loaded = kernel.closure(modules)
     for name, data in loaded.items():

@@ -25,6 +25,10 @@ class Kernel:
             if self.modules.is_dir():
                 break
         self._index = None
+        # a kernel of another architecture has its own beside it
+        own = [path for path in (folder / "bin/busybox",
+                                 folder / "usr/bin/busybox") if path.exists()]
+        self.busybox = own[0] if own else paths.busybox()
         # a kernel without any has built in what it is for
         self.has_modules = (self.modules / "kernel").is_dir()
 
@@ -72,10 +76,10 @@ class Kernel:
         return done
 
 
-def _find(variable, script, *words) -> Kernel:
+def _find(variable, script, *arguments) -> Kernel:
     given = os.environ.get(variable)
     if not given:
-        done = subprocess.run([paths.ROOT / "scripts" / script, *words],
+        done = subprocess.run([paths.ROOT / "scripts" / script, *arguments],
                               text=True, stdout=subprocess.PIPE, check=False)
         given = done.stdout.strip()
         if done.returncode != 0 or not given:
@@ -83,10 +87,12 @@ def _find(variable, script, *words) -> Kernel:
     return Kernel(Path(given))
 
 
-def debian() -> Kernel:
-    """Debian's kernel: the folder that PVIOMMU_KERNEL names, or that
-    scripts/fetch-kernel keeps in the cache."""
-    return _find("PVIOMMU_KERNEL", "fetch-kernel")
+def debian(architecture="amd64") -> Kernel:
+    """Debian's kernel: the folder that PVIOMMU_KERNEL names, or for another
+    architecture than amd64 PVIOMMU_KERNEL_ARM64, or that scripts/fetch-kernel
+    keeps in the cache."""
+    suffix = "" if architecture == "amd64" else "_" + architecture.upper()
+    return _find("PVIOMMU_KERNEL" + suffix, "fetch-kernel", architecture)
 
 
 def lab(build=True) -> Kernel:

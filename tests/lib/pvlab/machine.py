@@ -26,10 +26,12 @@ class Machine:
     """A running emulator.  Its console goes to FOLDER/NAME.console, what
     the emulator prints to FOLDER/NAME.stderr."""
 
-    def __init__(self, name: str, folder: Path, args, wrapper=(), env=None):
+    def __init__(self, name: str, folder: Path, args, wrapper=(), env=None,
+                 emulator=None):
         """ARGS: the command line but for the emulator, the serial ports,
         QMP and what a test never wants.  WRAPPER: words before the
-        emulator's name, such as prlimit and its options."""
+        emulator's name, such as prlimit and its options.  EMULATOR: another
+        than that of a PC."""
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.console_path = folder / f"{name}.console"
@@ -39,7 +41,7 @@ class Machine:
         self.agent = Agent(self._check)
         fds = (qmp_far.fileno(), self.agent.far.fileno())
         self.command = [
-            *wrapper, paths.emulator(), "-nodefaults", "-no-user-config",
+            *wrapper, emulator or paths.emulator(), "-nodefaults", "-no-user-config",
             "-display", "none",
             "-chardev", f"file,id=console,path={self.console_path}",
             "-serial", "chardev:console",

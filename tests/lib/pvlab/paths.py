@@ -23,9 +23,12 @@ def cache() -> Path:
     return Path(xdg).resolve() / "pviommu"
 
 
-def emulator() -> str:
-    """The emulator to run: PVIOMMU_QEMU, or the distribution's."""
-    return os.environ.get("PVIOMMU_QEMU", "qemu-system-x86_64")
+def emulator(target="x86_64") -> str:
+    """The emulator to run: PVIOMMU_QEMU, or for another target than x86_64
+    PVIOMMU_QEMU_AARCH64, or the distribution's."""
+    suffix = "" if target == "x86_64" else "_" + target.upper()
+    return os.environ.get("PVIOMMU_QEMU" + suffix) \
+        or f"qemu-system-{target}"
 
 
 def emulator_version(binary: str) -> str:
