@@ -202,6 +202,7 @@ static bool check_classes(char **why)
     const DeviceClass *dc;
     const PCIDeviceClass *pc;
     const VFIOIOMMUClass *vc;
+    const VirtioBusClass *bc;
     bool ok;
 
     dc = (DeviceClass *)object_class_by_name(TYPE_PCI_DEVICE);
@@ -214,6 +215,12 @@ static bool check_classes(char **why)
     ok = ok && (!pc || (pc->realize &&
                         pc->vendor_id == PCI_VENDOR_ID_REDHAT_QUMRANET &&
                         pc->class_id == PCI_CLASS_OTHERS));
+
+    bc = (VirtioBusClass *)object_class_by_name("virtio-pci-bus");
+    ok = ok && (!bc || bc->get_dma_as);
+
+    bc = (VirtioBusClass *)object_class_by_name(TYPE_VIRTIO_MMIO_BUS);
+    ok = ok && (!bc || (!bc->get_dma_as && bc->pre_plugged));
 
     vc = (VFIOIOMMUClass *)object_class_by_name(TYPE_VFIO_IOMMU_IOMMUFD);
     ok = ok && (!vc || (is_string(vc->hiod_typename,

@@ -11,6 +11,8 @@
 #include "viommu.h"
 
 /* The board "virt" of Arm; its virtio-mmio slots are filled last one first */
+#define VIRT_MACHINE "virt -cpu cortex-a57 " \
+                     "-global virtio-mmio.force-legacy=off"
 #define VIRT \
     .ram = 0x40000000, \
     .ram_block = "mach-virt.ram", \
@@ -26,17 +28,19 @@ static const Board boards[] = {
         .ram_block = "pc.ram",
         .msi_first = 0xfee00000,
         .msi_last = 0xfeefffff,
+        .queue_max = VIOMMU_QUEUE_SIZE,
     }, {
         .name = "virt",
-        .machine = "virt -cpu cortex-a57",
+        .machine = VIRT_MACHINE,
         .prefix = "/pviommu",
         VIRT,
+        .queue_max = VIOMMU_QUEUE_SIZE,
     }, {
         .name = "virt-mmio",
-        .machine = "virt -cpu cortex-a57 "
-                   "-global virtio-mmio.force-legacy=off",
+        .machine = VIRT_MACHINE,
         .prefix = "/pviommu/mmio",
         VIRT,
+        .queue_max = 1024,          /* virtio-mmio lets them all have that */
         .slot = 0x0a003e00,
     },
 };
@@ -59,6 +63,13 @@ void board_add_test(const char *name, void (*func)(void))
     g_autofree char *path = g_strdup_printf("%s/%s", board()->prefix, name);
 
     qtest_add_func(path, func);
+}
+
+void board_add_pci_test(const char *name, void (*func)(void))
+{
+    if (!board()->slot) {
+        board_add_test(name, func);
+    }
 }
 
 char *board_device_arg(const char *properties)
@@ -190,14 +201,28 @@ void board_notify_queue(Viommu *v, const ViommuQueue *queue)
     }
 }
 
-void board_write_config(Viommu *v, unsigned offset, uint8_t value)
+uint64_t board_register(const Viommu *v, BoardRegister reg)
 {
-    QVirtioPCIDevice *d = v->dev;
+    static const unsigned mmio[] = {
+        [BOARD_FEATURES_SELECT] = VIRTIO_MMIO_DEVICE_FEATURES_SEL,
+        [BOARD_STATUS] = VIRTIO_MMIO_STATUS,
+        [BOARD_NOTIFY] = VIRTIO_MMIO_QUEUE_NOTIFY,
+        [BOARD_CONFIG] = VIRTIO_MMIO_CONFIG,
+    };
+    const QVirtioPCIDevice *d = v->dev;
 
     if (v->mmio) {
-        qtest_writeb(v->qts, v->mmio->addr + VIRTIO_MMIO_CONFIG + offset,
-                     value);
-    } else {
-        qpci_io_writeb(d->pdev, d->bar, d->device_cfg_offset + offset, value);
+        return v->mmio->addr + mmio[reg];
     }
+    switch (reg) {
+    case BOARD_FEATURES_SELECT:
+        return d->bar.addr + d->common_cfg_offset;
+    case BOARD_STATUS:
+        return d->bar.addr + d->common_cfg_offset + COMMON(device_status);
+    case BOARD_NOTIFY:
+        return d->bar.addr + d->notify_cfg_offset;
+    case BOARD_CONFIG:
+        return d->bar.addr + d->device_cfg_offset;
+    }
+    g_assert_not_reached();
 }

@@ -24,6 +24,7 @@ typedef struct ViommuQueue ViommuQueue;
  * @msi_last: last byte of that
  * @ecam: guest-physical address of PCI configuration space; 0 for a PC, which
  *        has ports for it
+ * @queue_max: entries that a queue may have
  * @slot: guest-physical address of the virtio-mmio slot that holds the
  *        IOMMU; 0 where it is a PCI function, at 00:10.0
  */
@@ -36,6 +37,7 @@ typedef struct Board {
     uint64_t msi_first;
     uint64_t msi_last;
     uint64_t ecam;
+    unsigned queue_max;
     uint64_t slot;
 } Board;
 
@@ -59,6 +61,13 @@ const Board *board(void);
  * @func: the test
  */
 void board_add_test(const char *name, void (*func)(void));
+
+/**
+ * board_add_pci_test - the same for a test of the PCI function alone
+ * @name: as for board_add_test()
+ * @func: the test
+ */
+void board_add_pci_test(const char *name, void (*func)(void));
 
 /**
  * board_device_arg - the IOMMU as part of a command line
@@ -98,12 +107,21 @@ void board_enable_queue(Viommu *v, const ViommuQueue *queue);
  */
 void board_notify_queue(Viommu *v, const ViommuQueue *queue);
 
+/* Registers of the IOMMU that both forms have */
+typedef enum BoardRegister {
+    BOARD_FEATURES_SELECT,
+    BOARD_STATUS,
+    BOARD_NOTIFY,               /* of queue 0 */
+    BOARD_CONFIG,
+} BoardRegister;
+
 /**
- * board_write_config - write a byte of the IOMMU's configuration
+ * board_register - where a register of the IOMMU is
  * @v: the emulator
- * @offset: which
- * @value: what
+ * @reg: which
+ *
+ * Return: its guest-physical address.
  */
-void board_write_config(Viommu *v, unsigned offset, uint8_t value);
+uint64_t board_register(const Viommu *v, BoardRegister reg);
 
 #endif /* TESTS_QTEST_BOARD_H */

@@ -51,7 +51,7 @@ static void two_queues(void)
     for (unsigned i = 0; i < 8; i++) {
         bus->queue_select(v->vdev, i);
         g_assert_cmpuint(bus->get_queue_size(v->vdev), ==,
-                         i < 2 ? VIOMMU_QUEUE_SIZE : 0);
+                         i < 2 ? board()->queue_max : 0);
     }
     viommu_stop(v);
 }
@@ -222,13 +222,12 @@ static void other_fields_are_read_only(void)
 static void bypass_written_as_a_word(void)
 {
     Viommu *v = viommu_start(NULL, EDU_A);
-    QVirtioPCIDevice *d = v->dev;
-    uint64_t word = d->device_cfg_offset +
+    uint64_t word = board_register(v, BOARD_CONFIG) +
                     offsetof(struct virtio_iommu_config, bypass);
 
-    qpci_io_writel(d->pdev, d->bar, word, 0);
+    qtest_writel(v->qts, word, 0);
     g_assert_cmpuint(viommu_config(v).bypass, ==, 0);
-    qpci_io_writel(d->pdev, d->bar, word, 1);
+    qtest_writel(v->qts, word, 1);
     g_assert_cmpuint(viommu_config(v).bypass, ==, 1);
     g_assert_cmpuint(viommu_count_of(v, "mistakes", "config-write"), ==, 0);
     viommu_stop(v);
@@ -237,7 +236,7 @@ static void bypass_written_as_a_word(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    ADD("config/identity", identity);
+    ADD_PCI("config/identity", identity);
     ADD("config/features-offered", features_offered);
     ADD("config/two-queues", two_queues);
     ADD("config/configuration", configuration);

@@ -313,6 +313,6 @@ int main(int argc, char **argv)
     ADD("fault/readable-buffer", readable_buffer);
     ADD("fault/queue-not-ready", queue_not_ready);
     ADD("fault/many", many);
-    ADD("fault/interrupt", interrupt);
+    ADD_PCI("fault/interrupt", interrupt);
     return g_test_run();
 }

@@ -345,18 +345,15 @@ static void aim(Viommu *v, uint64_t address)
  */
 static void answers_in_own_registers(void)
 {
+    static const BoardRegister targets[] = { BOARD_NOTIFY, BOARD_STATUS };
     Viommu *v = viommu_boot(NULL, EDU_A);
-    QVirtioPCIDevice *d = v->dev;
-    const uint64_t targets[] = {
-        d->notify_cfg_offset, d->common_cfg_offset + 20,
-    };
 
     for (unsigned i = 0; i < ARRAY_SIZE(targets); i++) {
         viommu_negotiate(v, ~FEATURE(VIRTIO_RING_F_EVENT_IDX));
         assert_status(viommu_attach(v, 1, EP_A), OK);
         for (unsigned j = 0; j < 127; j++) {
             post_map(v, 0);
-            aim(v, d->bar.addr + targets[i]);
+            aim(v, board_register(v, targets[i]));
         }
         post_map(v, 0);
         /* The ring again and again: more than is done at one kick */
@@ -368,7 +365,7 @@ static void answers_in_own_registers(void)
         }
         g_assert_cmpuint(viommu_count_of(v, "requests", "MAP"), ==,
                          (i + 1) * (128 + 0x1000));
-        g_assert_cmphex(d->vdev.bus->get_status(&d->vdev), ==, 0xf);
+        g_assert_cmphex(v->vdev->bus->get_status(v->vdev), ==, 0xf);
         assert_state(v, EP_A, "translated");
     }
     viommu_negotiate(v, ALL_FEATURES);
@@ -379,19 +376,18 @@ static void answers_in_own_registers(void)
 /* The report of a fault kicks the request queue, or writes bypass */
 static void report_in_own_registers(void)
 {
-    Viommu *v = viommu_start("boot-bypass=off", EDU_A);
-    QVirtioPCIDevice *d = v->dev;
-    Edu *edu = edu_open(v, EP_A);
-    const uint64_t targets[] = {
-        d->notify_cfg_offset, d->device_cfg_offset + 24,
-        d->common_cfg_offset, d->common_cfg_offset + 20,
+    static const BoardRegister targets[] = {
+        BOARD_NOTIFY, BOARD_CONFIG, BOARD_FEATURES_SELECT, BOARD_STATUS,
     };
+    Viommu *v = viommu_start("boot-bypass=off", EDU_A);
+    Edu *edu = edu_open(v, EP_A);
 
     for (unsigned i = 0; i < ARRAY_SIZE(targets); i++) {
         viommu_event_post(v, 24, 1);
         qtest_writeq(v->qts, v->events.desc +
                      (v->events.next - 1) % 256 * 16,
-                     d->bar.addr + targets[i]);
+                     board_register(v, targets[i]) +
+                     (targets[i] == BOARD_CONFIG ? 24 : 0));
         edu_load(edu, 0x1000 * i, 4);
         viommu_negotiate(v, ALL_FEATURES);
         viommu_assert_alive(v);
@@ -455,14 +451,14 @@ int main(int argc, char **argv)
     ADD("queue/more-than-the-ring", more_than_the_ring);
     ADD("queue/full-ring-for-one-kick", full_ring_for_one_kick);
     ADD("queue/without-event-idx", without_event_idx);
-    ADD("queue/one-interrupt-for-a-batch", one_interrupt_for_a_batch);
-    ADD("queue/own-msi", own_msi);
+    ADD_PCI("queue/one-interrupt-for-a-batch", one_interrupt_for_a_batch);
+    ADD_PCI("queue/own-msi", own_msi);
     ADD("queue/before-driver-ok", before_driver_ok);
     ADD("queue/broken-ring", broken_ring);
     ADD("queue/data-outside-memory", data_outside_memory);
     ADD("queue/answers-in-own-registers", answers_in_own_registers);
     ADD("queue/report-in-own-registers", report_in_own_registers);
     ADD("queue/kick-of-the-event-queue", kick_of_the_event_queue);
-    ADD("queue/reset-of-one-queue", queue_reset);
+    ADD_PCI("queue/reset-of-one-queue", queue_reset);
     return g_test_run();
 }

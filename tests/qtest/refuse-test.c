@@ -232,19 +232,84 @@ static void machines(void)
     takes("-M q35,acpi=off " P, "will not be told");
 }
 
-static void machines_of_arm(void)
+/* False, and the test is skipped, if there is none */
+static bool choose_arm(void)
 {
     if (!getenv("QTEST_QEMU_BINARY_AARCH64")) {
         g_test_skip("no emulator of aarch64");
-        return;
+        return false;
     }
     emulator = "QTEST_QEMU_BINARY_AARCH64";
+    return true;
+}
+
+static void choose_x86(void)
+{
+    emulator = "QTEST_QEMU_BINARY";
+}
+
+static void machines_of_arm(void)
+{
+    g_autofree char *tree = g_strdup_printf("%s/pviommu-%d.dtb",
+                                            g_get_tmp_dir(), getpid());
+    g_autofree char *dump = g_strdup_printf("-M virt,dumpdtb=%s", tree);
+    g_autofree char *given = g_strdup_printf("-M virt -dtb %s " P, tree);
+
+    if (!choose_arm()) {
+        return;
+    }
+    takes(dump, NULL);
+    takes(given, "-dtb is not changed");
+    unlink(tree);
     takes("-M virt " P, NULL);
     takes("-M virt,acpi=off " P, NULL);
     refuses("-M virt,iommu=smmuv3 " P, "IOMMU", "once");
     refuses("-M virt " P ",granule=3", "granule", "64k");
     refuses("-M raspi3b " P, "PCI", "pviommu-pci");
-    emulator = "QTEST_QEMU_BINARY";
+    choose_x86();
+}
+
+#define SLOTS "-M virt -cpu cortex-a57 -global virtio-mmio.force-legacy=off "
+#define RNG "-device virtio-rng-device"
+#define BEHIND RNG ",iommu_platform=on "
+#define PLATFORM "-device pviommu-device "
+
+static void platform_form(void)
+{
+    g_autoptr(GString) full = g_string_new(SLOTS);
+
+    if (!choose_arm()) {
+        return;
+    }
+    takes(SLOTS PLATFORM, NULL);
+    takes(SLOTS PLATFORM BEHIND, NULL);
+    refuses("-M virt " PLATFORM, "version 2", "force-legacy=off");
+    refuses("-M raspi3b " PLATFORM, "virtio-bus", "pviommu-device");
+    refuses(SLOTS PLATFORM PLATFORM, "already", "once");
+    for (unsigned i = 0; i < 32; i++) {
+        g_string_append(full, RNG " ");
+    }
+    g_string_append(full, PLATFORM);
+    refuses(full->str, "virtio-bus", "pviommu-device");
+    /* PCI has an IOMMU: this one has the slots */
+    takes(SLOTS P " " PLATFORM, NULL);
+    refuses(SLOTS PLATFORM P, "pcie.0", "already");
+    takes("-M virt,iommu=smmuv3 -global virtio-mmio.force-legacy=off "
+          PLATFORM, NULL);
+    choose_x86();
+}
+
+/* A virtio-mmio device asks for its address space once, when it is plugged */
+static void platform_endpoint_before(void)
+{
+    if (!choose_arm()) {
+        return;
+    }
+    refuses(SLOTS BEHIND PLATFORM, "before the IOMMU", "virtio-mmio");
+    refuses(SLOTS BEHIND P, "before the IOMMU", "virtio-mmio");
+    refuses(SLOTS P " " BEHIND PLATFORM, "already", "before all endpoints");
+    takes(SLOTS RNG " " PLATFORM, NULL);
+    choose_x86();
 }
 
 /* The IOMMU, and a device of a host that can be made to refuse */
@@ -334,6 +399,9 @@ int main(int argc, char **argv)
     qtest_add_func("pviommu/refuse/places", places);
     qtest_add_func("pviommu/refuse/machines", machines);
     qtest_add_func("pviommu/refuse/machines-of-arm", machines_of_arm);
+    qtest_add_func("pviommu/refuse/platform-form", platform_form);
+    qtest_add_func("pviommu/refuse/platform-endpoint-before",
+                   platform_endpoint_before);
     qtest_add_func("pviommu/refuse/only-migratable", migration);
     qtest_add_func("pviommu/refuse/host-path", host_path);
     qtest_add_func("pviommu/refuse/host-path-falls-back",

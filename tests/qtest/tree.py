@@ -13,6 +13,12 @@ import harness
 from pvlab.tap import Skip, check, same
 
 BRIDGE = '/pcie@10000000'
+# slots are filled from the last one down
+SLOTS = [f'/virtio_mmio@{0xa003e00 - i * 0x200:x}' for i in range(3)]
+PLATFORM = ('-global', 'virtio-mmio.force-legacy=off',
+            '-device', 'pviommu-device',
+            '-device', 'virtio-rng-device,iommu_platform=on',
+            '-device', 'virtio-rng-device')
 NAME = 'virt-tree'
 OWN = 0x18
 
@@ -120,6 +126,50 @@ def bus_that_bypasses(binary, plugin):
     same(tree.cells(BRIDGE, 'iommu-map'), None, 'iommu-map')
 
 
+def platform_form(binary, plugin):
+    """The IOMMU in the last slot, an endpoint in the one before, and a disk
+    that asked for no IOMMU in the one before that."""
+    need_dtc()
+    plain = Tree(dump(binary)).complaints()
+    tree = Tree(dump(binary, '-plugin', plugin, *PLATFORM))
+    same(tree.cells(SLOTS[0], '#iommu-cells'), [1], '#iommu-cells')
+    phandle, = tree.cells(SLOTS[0], 'phandle')
+    same(tree.cells(SLOTS[1], 'iommus'), [phandle, 0x8005001e], 'iommus')
+    for slot, name in ((SLOTS[0], 'iommus'), (SLOTS[1], '#iommu-cells'),
+                       (SLOTS[2], 'iommus'), (SLOTS[2], '#iommu-cells')):
+        same(tree.cells(slot, name), None, f'{name} of {slot}')
+    for slot in SLOTS:
+        same(tree.words(slot, 'compatible'), ['virtio,mmio'], 'compatible')
+    same(requesters(tree, phandle), set(range(0x10000)),
+         'requesters behind the IOMMU')
+    same([name for name in tree.children(BRIDGE) if 'iommu' in name], [],
+         'nodes below the bridge')
+    same(tree.complaints(), plain, 'what dtc says')
+
+
+def slot_behind_function(binary, plugin):
+    """A virtio-mmio device behind the PCI form."""
+    need_dtc()
+    tree = Tree(dump(binary, '-plugin', plugin,
+                     '-device', 'pviommu-pci,addr=3.0',
+                     '-device', 'virtio-rng-device,iommu_platform=on'))
+    phandle, = tree.cells(f'{BRIDGE}/iommu@3,0', 'phandle')
+    same(tree.cells(SLOTS[0], 'iommus'), [phandle, 0x8005001f], 'iommus')
+
+
+def both_forms(binary, plugin):
+    """PCI functions behind the one, virtio-mmio devices behind the other."""
+    need_dtc()
+    tree = Tree(dump(binary, '-plugin', plugin,
+                     '-device', 'pviommu-pci,addr=3.0', *PLATFORM))
+    function, = tree.cells(f'{BRIDGE}/iommu@3,0', 'phandle')
+    slot, = tree.cells(SLOTS[0], 'phandle')
+    check(function != slot, 'one phandle for two nodes')
+    same(tree.cells(SLOTS[1], 'iommus'), [slot, 0x8005001e], 'iommus')
+    same(requesters(tree, function), set(range(0x10000)) - {OWN},
+         'requesters behind the IOMMU')
+
+
 def validates(binary, plugin, *args):
     """All of the tree, by the schemas of the bindings themselves."""
     schemas = os.environ.get('PVIOMMU_BINDINGS')
@@ -146,5 +196,11 @@ def cases(tap, plugin):
     tap.case('tree/pci-form', pci_form, binary, plugin)
     tap.case('tree/last-function', last_function, binary, plugin)
     tap.case('tree/bus-that-bypasses', bus_that_bypasses, binary, plugin)
+    tap.case('tree/platform-form', platform_form, binary, plugin)
+    tap.case('tree/slot-behind-function', slot_behind_function, binary,
+             plugin)
+    tap.case('tree/both-forms', both_forms, binary, plugin)
     tap.case('tree/pci-form-validates', validates, binary, plugin,
              '-device', 'pviommu-pci,addr=3.0')
+    tap.case('tree/platform-form-validates', validates, binary, plugin,
+             *PLATFORM)

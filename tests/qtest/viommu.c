@@ -78,8 +78,8 @@ static void setup_queue(Viommu *v, ViommuQueue *queue, unsigned index)
     }
     vdev->bus->queue_select(vdev, index);
     size = vdev->bus->get_queue_size(vdev);
-    g_assert_cmpuint(size, ==, VIOMMU_QUEUE_SIZE);
-    size = v->queue_size ?: size;
+    g_assert_cmpuint(size, ==, board()->queue_max);
+    size = v->queue_size ?: VIOMMU_QUEUE_SIZE;
     *queue = (ViommuQueue) { .index = index, .size = size };
     queue->desc = guest_alloc(&v->alloc, 3 * 4096);
     queue->avail = queue->desc + 4096;
@@ -470,7 +470,7 @@ struct virtio_iommu_config viommu_config(Viommu *v)
 
 void viommu_config_write(Viommu *v, unsigned offset, uint8_t value)
 {
-    board_write_config(v, offset, value);
+    qtest_writeb(v->qts, board_register(v, BOARD_CONFIG) + offset, value);
 }
 
 void viommu_set_bypass(Viommu *v, uint8_t bypass)

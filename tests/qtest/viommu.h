@@ -39,6 +39,7 @@
     g_assert_cmpstr(viommu_status_name(request), ==, #status)
 
 #define ADD(name, func) board_add_test(name, func)
+#define ADD_PCI(name, func) board_add_pci_test(name, func)
 
 /**
  * struct ViommuQueue - a split virtqueue

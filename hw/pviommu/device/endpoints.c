@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pviommu: PCI functions behind the IOMMU
+ * pviommu: devices behind the IOMMU: PCI functions, and virtio-mmio devices
  *
- * A function is an endpoint from its realize to its unrealize.  Its number
- * is its bus, device and function as the guest programmed them last, so it
- * is asked for anew whenever a request names an endpoint.
+ * A device is an endpoint from its realize to its unrealize.  The number of a
+ * virtio-mmio device is that of its slot.  The number of a PCI function is its
+ * bus, device and function as the guest programmed them last, so it is asked
+ * for anew whenever a request names an endpoint.
  *
  * Behind a bridge that makes requests in its own name, functions share the
  * address space of that name (the alias).  The guest attaches both numbers;
@@ -16,6 +17,7 @@
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
 #include "hw/vfio/pci.h"
+#include "hw/virtio/virtio.h"
 #include "qapi/error.h"
 #include "internal.h"
 
@@ -32,14 +34,14 @@ static PviommuSpace *space_by_as(PviommuDevice *s, const AddressSpace *as)
 }
 
 static PviommuPciEndpoint *first_of(const PviommuSpace *space,
-                                    const PCIDevice *except)
+                                    const DeviceState *except)
 {
     const GPtrArray *list = space->device->endpoints;
 
     for (unsigned i = 0; i < list->len; i++) {
         PviommuPciEndpoint *e = g_ptr_array_index(list, i);
 
-        if (e->space == space && e->pdev != except) {
+        if (e->space == space && e->dev != except) {
             return e;
         }
     }
@@ -148,7 +150,7 @@ static PviommuPciEndpoint *endpoint_of(PviommuDevice *s,
     for (unsigned i = 0; i < s->endpoints->len; i++) {
         PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
 
-        if (e->pdev == pdev) {
+        if (pdev && e->pdev == pdev) {
             return e;
         }
     }
@@ -196,7 +198,7 @@ static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
     PviommuPciEndpoint *e = endpoint_of(s, pdev);
     PviommuSpace *space;
 
-    if (pdev == s->own) {
+    if (pdev && pdev == s->own) {
         return &address_space_memory;
     }
     /* The way to the host is chosen once for a device */
@@ -208,7 +210,7 @@ static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
 /* The host's regions, when @pdev is the only device that they are for */
 static void forget_regions(PviommuSpace *space, const PCIDevice *pdev)
 {
-    if (!first_of(space, pdev)) {
+    if (!first_of(space, &pdev->qdev)) {
         pviommu_regions_free(g_steal_pointer(&space->regions));
         pviommu_space_regions_changed(space);
     }
@@ -258,12 +260,15 @@ const PCIIOMMUOps pviommu_pci_iommu_ops = {
     .unset_iommu_device = unset_iommu_device,
 };
 
-static void add(PviommuDevice *s, PCIDevice *pdev, PviommuSpace *space,
+static void add(PviommuDevice *s, DeviceState *dev, PviommuSpace *space,
                 PviommuGroup *name, bool requester)
 {
     PviommuPciEndpoint *e = g_new0(PviommuPciEndpoint, 1);
+    VirtIOMMIOProxy *slot = pviommu_slot_of(dev);
 
-    e->pdev = pdev;
+    e->dev = dev;
+    e->pdev = slot ? NULL : PCI_DEVICE(dev);
+    e->id = slot ? pviommu_slot_id(slot) : 0;
     e->space = space;
     e->name = name;
     e->requester = requester;
@@ -296,6 +301,13 @@ static void realized(DeviceListener *listener, DeviceState *dev)
     PviommuSpace *space;
     PviommuGroup *name;
 
+    if (pviommu_slot_of(dev)) {
+        space = space_by_as(s, VIRTIO_DEVICE(dev)->dma_as);
+        if (space) {
+            add(s, dev, space, NULL, false);
+        }
+        return;
+    }
     if (!pdev || pdev == s->own) {
         return;
     }
@@ -307,16 +319,16 @@ static void realized(DeviceListener *listener, DeviceState *dev)
         if (space->passed) {
             pviommu_tables_find(space, pdev);
         }
-        add(s, pdev, space, NULL, false);
+        add(s, dev, space, NULL, false);
         return;
     }
     if (!has_alias(space)) {
-        add(s, pdev, space, NULL, true);
+        add(s, dev, space, NULL, true);
     }
     g_rw_lock_writer_lock(&s->lock);
     name = pviommu_group_new(s->iommu, NULL);
     g_rw_lock_writer_unlock(&s->lock);
-    add(s, pdev, space, name, false);
+    add(s, dev, space, name, false);
     pviommu_space_regions_changed(space);
 }
 
@@ -372,11 +384,12 @@ static void unrealized(DeviceListener *listener, DeviceState *dev)
         PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
         PCIDevice *other;
 
-        if (DEVICE(e->pdev) != dev) {
+        if (e->dev != dev) {
             continue;
         }
         other = e->requester ? other_aliased(e) : NULL;
         if (other) {
+            e->dev = DEVICE(other);
             e->pdev = other;
         } else {
             drop(s, e);
@@ -401,6 +414,9 @@ void pviommu_endpoints_stop(PviommuDevice *s)
 
 static uint64_t number(const PviommuPciEndpoint *e)
 {
+    if (!e->pdev) {
+        return e->id;
+    }
     return e->requester ? pci_requester_id(e->pdev) : pci_get_bdf(e->pdev);
 }
 
@@ -423,7 +439,10 @@ uint32_t pviommu_space_endpoint_id(const PviommuSpace *space)
 {
     const PviommuPciEndpoint *e = first_of(space, NULL);
 
-    return e ? pci_requester_id(e->pdev) : 0;
+    if (!e) {
+        return 0;
+    }
+    return e->pdev ? pci_requester_id(e->pdev) : e->id;
 }
 
 /* What to call the space before a person; owned by the caller */
@@ -437,7 +456,7 @@ char *pviommu_space_name(PviommuSpace *space)
         return g_steal_pointer(&vfio);      /* it is being plugged */
     }
     return g_strdup_printf("endpoint 0x%x%s%s%s%s%s", id, e ? " (" : "",
-                           e ? object_get_typename(OBJECT(e->pdev)) : "",
+                           e ? object_get_typename(OBJECT(e->dev)) : "",
                            vfio ? " " : "", vfio ?: "", e ? ")" : "");
 }
 
@@ -460,6 +479,9 @@ bool pviommu_endpoints_check_order(PviommuDevice *s, Error **errp)
 {
     PCIDevice *found = NULL;
 
+    if (!s->primary_bus) {
+        return true;
+    }
     pci_for_each_bus(s->primary_bus, find_vfio_under, &found);
     if (found) {
         const char *id = DEVICE(found)->id;

@@ -14,6 +14,7 @@
 #include "hw/qdev-core.h"
 #include "hw/qdev-properties.h"
 #include "hw/virtio/virtio.h"
+#include "hw/virtio/virtio-mmio.h"
 #include "qemu/rcu.h"
 #include "qemu/thread.h"
 #include "qom/object.h"
@@ -128,15 +129,19 @@ typedef struct PviommuSpace {
 
 /**
  * struct PviommuPciEndpoint - a number that the guest may attach
- * @pdev: the PCI function that it comes from
- * @space: where the function's requests arrive
+ * @dev: the device that it comes from
+ * @pdev: the same as a PCI function; NULL for a virtio-mmio device
+ * @id: the number of the latter
+ * @space: where the device's requests arrive
  * @name: the group of a number that is no more than a name for a function
  *        whose requests bear another; NULL else
  * @requester: the number is that other, shared by the functions of @space
  * @endpoint: the endpoint in core
  */
 typedef struct PviommuPciEndpoint {
+    DeviceState *dev;
     PCIDevice *pdev;
+    uint32_t id;
     PviommuSpace *space;
     PviommuGroup *name;
     bool requester;
@@ -203,8 +208,9 @@ typedef struct PviommuEvents {
  * @said: mistakes that were logged, a bit each
  * @log: requests-log
  * @blocker: why the VM cannot migrate
- * @primary_bus: root bus whose devices are behind the IOMMU
- * @own: the PCI function that holds the device
+ * @primary_bus: root bus whose devices are behind the IOMMU, or NULL
+ * @own: the PCI function that holds the device, or NULL
+ * @slot: the virtio-mmio slot that holds it, or NULL
  * @boot_bypass: property boot-bypass
  * @granule: property granule
  * @aw_bits: property aw-bits; 0 for auto
@@ -249,6 +255,7 @@ struct PviommuDevice {
 
     PCIBus *primary_bus;
     PCIDevice *own;
+    VirtIOMMIOProxy *slot;
     bool boot_bypass;
     char *granule;
     uint8_t aw_bits;
@@ -340,7 +347,7 @@ PviommuSpace *pviommu_table_space(PviommuDevice *s,
                                   const PviommuTable *table);
 void pviommu_table_lose(PviommuDevice *s, PviommuTable *table);
 
-/* endpoints.c: PCI functions behind the IOMMU */
+/* endpoints.c: devices behind the IOMMU */
 extern const PCIIOMMUOps pviommu_pci_iommu_ops;
 void pviommu_endpoints_start(PviommuDevice *s);
 void pviommu_endpoints_stop(PviommuDevice *s);
@@ -365,6 +372,16 @@ void pviommu_events_cleanup(PviommuDevice *s);
 void pviommu_events_add(PviommuSpace *space, uint64_t address,
                         uint32_t access, uint8_t reason);
 void pviommu_events_drop_all(PviommuDevice *s);
+
+/* mmio.c: the platform form */
+bool pviommu_mmio_plug(PviommuDevice *s, Error **errp);
+
+/* platform.c: virtio-mmio devices behind the IOMMU */
+hwaddr pviommu_slot_address(const VirtIOMMIOProxy *slot);
+uint32_t pviommu_slot_id(const VirtIOMMIOProxy *slot);
+VirtIOMMIOProxy *pviommu_slot_of(DeviceState *dev);
+bool pviommu_platform_take(PviommuDevice *s, Error **errp);
+void pviommu_platform_leave(PviommuDevice *s);
 
 /* publish.c: how the guest finds it */
 void pviommu_publish(PviommuDevice *s);

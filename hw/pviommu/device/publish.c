@@ -71,30 +71,55 @@ static GArray *find_ranges(PviommuDevice *s)
     return ranges;
 }
 
+static GArray *find_slots(PviommuDevice *s)
+{
+    GArray *slots = g_array_new(FALSE, FALSE, sizeof(PviommuFdtSlot));
+
+    for (unsigned i = 0; i < s->endpoints->len; i++) {
+        const PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+
+        if (!e->pdev) {
+            PviommuFdtSlot slot = {
+                .address = pviommu_slot_address(pviommu_slot_of(e->dev)),
+                .id = e->id,
+            };
+
+            g_array_append_val(slots, slot);
+        }
+    }
+    return slots;
+}
+
+static void warn(const char *why)
+{
+    warn_report("pviommu: the guest will not be told which devices are "
+                "behind the IOMMU: %s", why);
+}
+
 static void publish_fdt(PviommuDevice *s, void *fdt)
 {
     bool behind = s->primary_bus && !pci_bus_bypass_iommu(s->primary_bus);
     g_autofree char *bridge = find_bridge(fdt, s->primary_bus);
     g_autofree char *why = NULL;
-    g_autoptr(GArray) slots = g_array_new(FALSE, FALSE,
-                                          sizeof(PviommuFdtSlot));
-    g_autoptr(GArray) ranges = NULL;
+    g_autoptr(GArray) slots = find_slots(s);
+    g_autoptr(GArray) ranges = behind
+        ? find_ranges(s)
+        : g_array_new(FALSE, FALSE, sizeof(PviommuFdtRange));
     PviommuFdtIommu iommu = {
         .phandle = qemu_fdt_alloc_phandle(fdt),
-        .is_pci = true,
-        .requester = pci_get_bdf(s->own),
+        .is_pci = s->own,
+        .requester = s->own ? pci_get_bdf(s->own) : 0,
+        .address = s->slot ? pviommu_slot_address(s->slot) : 0,
         .bridge = bridge,
+        .ranges = ranges,
         .slots = slots,
     };
 
-    ranges = behind ? find_ranges(s)
-                    : g_array_new(FALSE, FALSE, sizeof(PviommuFdtRange));
-    iommu.ranges = ranges;
     if (s->primary_bus && !bridge) {
-        why = g_strdup("it has no node for the PCI host bridge");
-    } else {
-        why = pviommu_fdt_add(fdt, &iommu);
+        warn("the device tree has no node for the PCI host bridge");
+        return;
     }
+    why = pviommu_fdt_add(fdt, &iommu);
     if (why) {
         error_report("pviommu: the machine's device tree cannot tell the "
                      "guest of the IOMMU: %s", why);
@@ -112,9 +137,7 @@ void pviommu_publish(PviommuDevice *s)
         publish_fdt(s, current_machine->fdt);
         return;
     }
-    warn_report("pviommu: the guest will not be told which devices are "
-                "behind the IOMMU: %s", current_machine->dtb
-                ? "a device tree given by -dtb is not changed"
-                : "that needs pc or q35 with ACPI, or a board with a device "
-                  "tree");
+    warn(current_machine->dtb
+         ? "a device tree given by -dtb is not changed"
+         : "that needs pc or q35 with ACPI, or a board with a device tree");
 }

@@ -178,8 +178,9 @@ static void ready(Notifier *notifier, void *data)
 {
     PviommuDevice *s = container_of(notifier, PviommuDevice, ready);
 
-    if (s->primary_bus->iommu_ops != &pviommu_pci_iommu_ops ||
-        s->primary_bus->iommu_opaque != s) {
+    if (s->primary_bus &&
+        (s->primary_bus->iommu_ops != &pviommu_pci_iommu_ops ||
+         s->primary_bus->iommu_opaque != s)) {
         error_report("pviommu: a device created later put another IOMMU on "
                      "bus %s; use only one of them",
                      BUS(s->primary_bus)->name);
@@ -224,12 +225,7 @@ static void add_msi_region(PviommuDevice *s)
 
 static bool check_bus(PviommuDevice *s, Error **errp)
 {
-    if (!s->primary_bus) {
-        error_setg(errp, "pviommu-device needs a transport");
-        error_append_hint(errp, "Use -device pviommu-pci.\n");
-        return false;
-    }
-    if (s->primary_bus->iommu_ops) {
+    if (s->primary_bus && s->primary_bus->iommu_ops) {
         error_setg(errp, "bus %s has an IOMMU already",
                    BUS(s->primary_bus)->name);
         error_append_hint(errp, "Use one of pviommu-pci, virtio-iommu-pci "
@@ -303,7 +299,8 @@ static void device_realize(DeviceState *dev, Error **errp)
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
     PviommuDevice *s = PVIOMMU_DEVICE(dev);
 
-    if (!check_bus(s, errp) || !parse_host_path(s, errp)) {
+    if (!pviommu_mmio_plug(s, errp) || !check_bus(s, errp) ||
+        !parse_host_path(s, errp)) {
         return;
     }
     add_msi_region(s);
@@ -313,7 +310,8 @@ static void device_realize(DeviceState *dev, Error **errp)
     }
     error_setg(&s->blocker, "pviommu cannot migrate yet: its domains and "
                "mappings do not travel");
-    if (migrate_add_blocker(&s->blocker, errp) < 0) {
+    if (!pviommu_platform_take(s, errp) ||
+        migrate_add_blocker(&s->blocker, errp) < 0) {
         goto err_state;
     }
 
@@ -324,7 +322,9 @@ static void device_realize(DeviceState *dev, Error **errp)
     s->more = virtio_bh_new_guarded(dev, pviommu_requests_more, s);
     pviommu_events_init(s);
 
-    pci_setup_iommu(s->primary_bus, &pviommu_pci_iommu_ops, s);
+    if (s->primary_bus) {
+        pci_setup_iommu(s->primary_bus, &pviommu_pci_iommu_ops, s);
+    }
     pviommu_endpoints_start(s);
     pviommu_follow_memory_start(s);
     s->ready.notify = ready;
@@ -333,6 +333,7 @@ static void device_realize(DeviceState *dev, Error **errp)
     return;
 
 err_state:
+    pviommu_platform_leave(s);
     free_state(s);
 }
 
@@ -351,8 +352,11 @@ static void device_unrealize(DeviceState *dev)
     virtio_delete_queue(s->eventq);
     virtio_cleanup(vdev);
     migrate_del_blocker(&s->blocker);
-    s->primary_bus->iommu_ops = NULL;
-    s->primary_bus->iommu_opaque = NULL;
+    if (s->primary_bus) {
+        s->primary_bus->iommu_ops = NULL;
+        s->primary_bus->iommu_opaque = NULL;
+    }
+    pviommu_platform_leave(s);
     free_state(s);
 }
 

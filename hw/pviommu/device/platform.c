@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: virtio-mmio devices behind the IOMMU
+ *
+ * Like virtio-pci, a virtio-mmio device with iommu_platform=on asks its bus
+ * for an address space when it is plugged; QEMU's bus has no answer of its
+ * own, so that ours can be put there.  A slot cannot be unplugged, nor can
+ * what is in it.
+ *
+ * An endpoint's id is made of the slot's address, which the guest knows, and
+ * has a bit set that no id of a PCI function has.
+ */
+#include "qemu/osdep.h"
+
+#include "exec/address-spaces.h"
+#include "hw/sysbus.h"
+#include "hw/virtio/virtio-bus.h"
+#include "hw/virtio/virtio-mmio.h"
+#include "qapi/error.h"
+#include "standard-headers/linux/virtio_config.h"
+#include "internal.h"
+
+#define ID_BIT 0x80000000u
+#define SLOT_SIZE 0x200
+
+/* The IOMMU that takes such devices, if there is one */
+static PviommuDevice *owner;
+
+hwaddr pviommu_slot_address(const VirtIOMMIOProxy *slot)
+{
+    return slot->parent_obj.mmio[0].addr;
+}
+
+uint32_t pviommu_slot_id(const VirtIOMMIOProxy *slot)
+{
+    return ID_BIT | pviommu_slot_address(slot) / SLOT_SIZE;
+}
+
+/* The slot that holds a device, or NULL if none does */
+VirtIOMMIOProxy *pviommu_slot_of(DeviceState *dev)
+{
+    BusState *bus = qdev_get_parent_bus(dev);
+
+    return bus && object_dynamic_cast(OBJECT(bus), TYPE_VIRTIO_MMIO_BUS)
+           ? VIRTIO_MMIO(bus->parent) : NULL;
+}
+
+static AddressSpace *get_dma_as(DeviceState *transport)
+{
+    VirtIOMMIOProxy *slot = VIRTIO_MMIO(transport);
+    VirtIODevice *vdev = virtio_bus_get_device(&slot->bus);
+
+    /* no IOMMU is translated, be it by another one */
+    if (object_dynamic_cast(OBJECT(vdev), TYPE_PVIOMMU_DEVICE)) {
+        return &address_space_memory;
+    }
+    return &pviommu_space_new(owner, NULL, 0, -1, false)->as;
+}
+
+/* A device that was plugged before would stay outside, unnoticed */
+static bool check_order(Error **errp)
+{
+    BusChild *child;
+
+    QTAILQ_FOREACH(child, &sysbus_get_default()->children, sibling) {
+        VirtIOMMIOProxy *slot = (VirtIOMMIOProxy *)
+            object_dynamic_cast(OBJECT(child->child), TYPE_VIRTIO_MMIO);
+        VirtIODevice *vdev = slot ? virtio_bus_get_device(&slot->bus) : NULL;
+
+        if (vdev && virtio_host_has_feature(vdev, VIRTIO_F_IOMMU_PLATFORM) &&
+            !object_dynamic_cast(OBJECT(vdev), TYPE_PVIOMMU_DEVICE)) {
+            error_setg(errp, "%s %s was created before the IOMMU and would "
+                       "escape it", object_get_typename(OBJECT(vdev)),
+                       DEVICE(vdev)->id ?: "without id");
+            error_append_hint(errp, "Put the IOMMU before every virtio-mmio "
+                              "device with iommu_platform=on on the command "
+                              "line.\n");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_endpoints(const PviommuDevice *s)
+{
+    for (unsigned i = 0; i < s->endpoints->len; i++) {
+        const PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+
+        if (!e->pdev) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Take virtio-mmio devices: the first IOMMU does, or the platform form if it
+ * comes before the devices.  Returns false where that cannot be.
+ */
+bool pviommu_platform_take(PviommuDevice *s, Error **errp)
+{
+    ObjectClass *bus = object_class_by_name(TYPE_VIRTIO_MMIO_BUS);
+
+    if (!bus || (owner && !s->slot)) {
+        return true;
+    }
+    if (owner && (owner->slot || has_endpoints(owner))) {
+        error_setg(errp, "virtio-mmio devices have an IOMMU already");
+        error_append_hint(errp, "Use pviommu-device once, before all "
+                          "endpoints.\n");
+        return false;
+    }
+    if (!owner && !check_order(errp)) {
+        return false;
+    }
+    owner = s;
+    VIRTIO_BUS_CLASS(bus)->get_dma_as = get_dma_as;
+    return true;
+}
+
+void pviommu_platform_leave(PviommuDevice *s)
+{
+    if (owner == s) {
+        owner = NULL;
+        VIRTIO_BUS_CLASS(object_class_by_name(TYPE_VIRTIO_MMIO_BUS))
+            ->get_dma_as = NULL;
+    }
+}
