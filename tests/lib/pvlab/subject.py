@@ -7,6 +7,8 @@ from . import paths
 from .tap import Skip
 
 OURS = "pviommu-pci"
+# the same in a virtio-mmio slot
+OURS_MMIO = "pviommu-device"
 
 
 class Subject:
@@ -16,7 +18,7 @@ class Subject:
         """DEVICE: its type, with properties if wished.  PLUGIN: the library
         to load, by default ours with our device and none with another."""
         self.device = device
-        self.ours = device.split(",")[0] == OURS
+        self.ours = device.split(",")[0] in (OURS, OURS_MMIO)
         self.plugin = plugin
         if plugin is None and self.ours:
             self.plugin = str(paths.plugin())
