@@ -133,6 +133,23 @@ install_packages() {
     fi
 }
 
+# unpack_packages FOLDER PACKAGE...: fetch and unpack, install nothing; the
+# folder is there whole or not at all
+unpack_packages() {
+    local target=$1 work deb
+    shift
+    mkdir -p "$(dirname "$target")"
+    work=$(mktemp -d "$(dirname "$target")/fetch.XXXXXX")
+    (cd "$work" && step "fetching $*" private_apt download "$@")
+    for deb in "$work"/*.deb; do
+        step "unpacking $(basename "$deb")" \
+            dpkg-deb -x "$deb" "$work/unpacked"
+    done
+    rm -rf "$target"
+    mv "$work/unpacked" "$target"
+    rm -rf "$work"
+}
+
 # fetch_source PACKAGE_VERSION: of QEMU, into the current folder
 fetch_source() {
     update_lists "$(debian_codename)"

@@ -6,6 +6,7 @@
  * the members read here may hold anything.
  */
 #include "qemu/osdep.h"
+#include "hw/arm/virt.h"
 #include "hw/boards.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
@@ -26,13 +27,17 @@
 #include "pviommu/compat.h"
 #include "hw/vfio/pci.h"
 
+/* @beside: a type that the emulator must have, where the name is not enough */
 typedef struct TypeSize {
     const char *type;
     size_t instance_size;
     size_t class_size;
+    const char *beside;
 } TypeSize;
 
-#define SIZE(type, instance, klass) { type, sizeof(instance), sizeof(klass) }
+#define SIZE_BESIDE(other, type, instance, klass) \
+    { type, sizeof(instance), sizeof(klass), other }
+#define SIZE(type, instance, klass) SIZE_BESIDE(NULL, type, instance, klass)
 
 static const TypeSize sizes[] = {
     SIZE(TYPE_OBJECT, Object, ObjectClass),
@@ -55,6 +60,9 @@ static const TypeSize sizes[] = {
     SIZE(TYPE_VFIO_IOMMU_LEGACY, VFIOContainer, VFIOIOMMUClass),
     SIZE(TYPE_VFIO_IOMMU_IOMMUFD, VFIOIOMMUFDContainer, VFIOIOMMUClass),
     SIZE(TYPE_VFIO_PCI, VFIOPCIDevice, PCIDeviceClass),
+    /* RISC-V has another of that name */
+    SIZE_BESIDE("arm-cpu", TYPE_VIRT_MACHINE, VirtMachineState,
+                VirtMachineClass),
 };
 
 typedef struct PropertyOffset {
@@ -139,7 +147,8 @@ static bool check_size(const TypeSize *expected, char **why)
     ObjectClass *klass = object_class_by_name(expected->type);
     const PVIOMMUTypeImpl *type;
 
-    if (!klass) {
+    if (!klass || (expected->beside &&
+                   !object_class_by_name(expected->beside))) {
         return true;
     }
     type = (const PVIOMMUTypeImpl *)klass->type;

@@ -386,6 +386,9 @@ void pviommu_platform_leave(PviommuDevice *s);
 /* publish.c: how the guest finds it */
 void pviommu_publish(PviommuDevice *s);
 
+/* armvirt.c: the ACPI tables of Arm's virt board */
+bool pviommu_armvirt_publish(PviommuDevice *s);
+
 /* viot.c: ACPI table */
 bool pviommu_viot_publish(PviommuDevice *s);
 

@@ -133,6 +133,10 @@ void pviommu_publish(PviommuDevice *s)
     if (pviommu_viot_publish(s)) {
         return;
     }
+    if (pviommu_armvirt_publish(s)) {
+        warn("the firmware's ACPI tables know none in a virtio-mmio slot; use "
+             "pviommu-pci, or -machine acpi=off");
+    }
     if (current_machine->fdt && !current_machine->dtb) {
         publish_fdt(s, current_machine->fdt);
         return;

@@ -76,15 +76,15 @@ class Kernel:
         return done
 
 
-def _find(variable, script, *arguments) -> Kernel:
+def _find(variable, script, *arguments) -> Path:
     given = os.environ.get(variable)
     if not given:
         done = subprocess.run([paths.ROOT / "scripts" / script, *arguments],
                               text=True, stdout=subprocess.PIPE, check=False)
         given = done.stdout.strip()
         if done.returncode != 0 or not given:
-            raise paths.Missing(f"no kernel; see scripts/{script}")
-    return Kernel(Path(given))
+            raise paths.Missing(f"{variable} names none; see scripts/{script}")
+    return Path(given)
 
 
 def debian(architecture="amd64") -> Kernel:
@@ -92,12 +92,19 @@ def debian(architecture="amd64") -> Kernel:
     architecture than amd64 PVIOMMU_KERNEL_ARM64, or that scripts/fetch-kernel
     keeps in the cache."""
     suffix = "" if architecture == "amd64" else "_" + architecture.upper()
-    return _find("PVIOMMU_KERNEL" + suffix, "fetch-kernel", architecture)
+    return Kernel(_find("PVIOMMU_KERNEL" + suffix, "fetch-kernel",
+                        architecture))
 
 
 def lab(build=True) -> Kernel:
     """The lab's own kernel, with iommufd, and a look into the host's tables:
     the folder that PVIOMMU_LAB_KERNEL names, or that scripts/build-lab-kernel
     keeps in the cache.  BUILD: make it if it is not there."""
-    return _find("PVIOMMU_LAB_KERNEL", "build-lab-kernel",
-                 *(() if build else ("--cached",)))
+    return Kernel(_find("PVIOMMU_LAB_KERNEL", "build-lab-kernel",
+                        *(() if build else ("--cached",))))
+
+
+def firmware() -> Path:
+    """UEFI for arm64 guests: the file that PVIOMMU_FIRMWARE names, or that
+    scripts/fetch-firmware keeps in the cache."""
+    return _find("PVIOMMU_FIRMWARE", "fetch-firmware")

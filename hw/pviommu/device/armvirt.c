@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: the ACPI tables of Arm's virt board
+ *
+ * The board shows no tables of users, but writes a VIOT itself where it has
+ * a virtio IOMMU on PCI (virt_acpi_build() in hw/arm/virt-acpi-build.c), and
+ * for that ours is one.  It knows of none in a slot, nor of endpoints there.
+ */
+#include "qemu/osdep.h"
+
+#include "hw/arm/virt.h"
+#include "hw/pci/pci_device.h"
+#include "internal.h"
+
+/* RISC-V has a board of that name too */
+static VirtMachineState *armvirt(void)
+{
+    return object_class_by_name("arm-cpu")
+           ? (VirtMachineState *)object_dynamic_cast(OBJECT(current_machine),
+                                                     TYPE_VIRT_MACHINE)
+           : NULL;
+}
+
+/*
+ * Have the board write its VIOT.  Returns whether firmware will hand over
+ * ACPI tables that do not say all of it.
+ */
+bool pviommu_armvirt_publish(PviommuDevice *s)
+{
+    VirtMachineState *vms = armvirt();
+
+    if (!vms || vms->acpi == ON_OFF_AUTO_OFF) {
+        return false;
+    }
+    if (s->own && vms->iommu == VIRT_IOMMU_NONE) {
+        vms->iommu = VIRT_IOMMU_VIRTIO;
+        vms->virtio_iommu_bdf = pci_get_bdf(s->own);
+    }
+    return s->slot && vms->bootinfo.firmware_loaded;
+}
