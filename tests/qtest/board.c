@@ -16,6 +16,7 @@
 #define VIRT \
     .ram = 0x40000000, \
     .ram_block = "mach-virt.ram", \
+    .holes = { "110000000 ", " 11fffffff ", " mach-virt.ram+0 rw\n" }, \
     .msi_first = 0x08020000, \
     .msi_last = 0x08020fff, \
     .ecam = 0x4010000000
@@ -26,6 +27,9 @@ static const Board boards[] = {
         .machine = "q35",
         .prefix = "/pviommu",
         .ram_block = "pc.ram",
+        .holes = { "100000000 1000bffff pc.ram+0 rw\n",
+                   " 1000fffff pc.bios+20000 r\n",
+                   "\n100100000 10fffffff pc.ram+100000 rw\n" },
         .msi_first = 0xfee00000,
         .msi_last = 0xfeefffff,
         .queue_max = VIOMMU_QUEUE_SIZE,
@@ -42,6 +46,20 @@ static const Board boards[] = {
         VIRT,
         .queue_max = 1024,          /* virtio-mmio lets them all have that */
         .slot = 0x0a003e00,
+    }, {
+        .name = "microvm",
+        .machine = "microvm,pcie=on -global virtio-mmio.force-legacy=off",
+        .prefix = "/pviommu/mmio",
+        .ram_block = "microvm.ram",
+        .holes = { "100000000 1000dffff microvm.ram+0 rw\n",
+                   "\n1000e0000 1000fffff pc.bios+0 rw\n",
+                   "\n100100000 10fffffff microvm.ram+100000 rw\n" },
+        .msi_first = 0xfee00000,
+        .msi_last = 0xfeefffff,
+        .ecam = 0xe0000000,
+        .bars = 0xc0000000,
+        .queue_max = 1024,
+        .slot = 0xfeb02e00,
     },
 };
 
@@ -97,6 +115,10 @@ QPCIBus *board_pci_new(Viommu *v)
     generic = g_new0(QGenericPCIBus, 1);
     qpci_init_generic(generic, v->qts, &v->alloc, true);
     generic->ecam_alloc_ptr = board()->ecam;
+    if (board()->bars) {
+        generic->bus.mmio_alloc_ptr = board()->bars;
+        generic->bus.mmio_limit = board()->bars + 0x10000000;
+    }
     return &generic->bus;
 }
 

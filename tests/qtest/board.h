@@ -20,10 +20,13 @@ typedef struct ViommuQueue ViommuQueue;
  * @prefix: what the names of its tests begin with
  * @ram: guest-physical address of its memory
  * @ram_block: QEMU's name for that memory
+ * @holes: how what a host holds of a MAP over the memory and the hole before
+ *         it, or behind if there is none, begins, what is in it, and its end
  * @msi_first: where its interrupt controller takes stores of devices
  * @msi_last: last byte of that
  * @ecam: guest-physical address of PCI configuration space; 0 for a PC, which
  *        has ports for it
+ * @bars: where BARs may be put; 0 with @ecam for libqos's own place
  * @queue_max: entries that a queue may have
  * @slot: guest-physical address of the virtio-mmio slot that holds the
  *        IOMMU; 0 where it is a PCI function, at 00:10.0
@@ -34,9 +37,11 @@ typedef struct Board {
     const char *prefix;
     uint64_t ram;
     const char *ram_block;
+    const char *holes[3];
     uint64_t msi_first;
     uint64_t msi_last;
     uint64_t ecam;
+    uint32_t bars;
     unsigned queue_max;
     uint64_t slot;
 } Board;

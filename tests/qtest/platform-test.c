@@ -2,7 +2,7 @@
 /*
  * virtio-mmio devices behind the IOMMU
  *
- * R-EP-6 and R-EP-7 of docs/specs/pviommu.md.  The endpoint is a virtio-rng,
+ * R-EP-8 and R-EP-9 of docs/specs/pviommu.md.  The endpoint is a virtio-rng,
  * whose driver is that of the IOMMU with other registers: it has a queue, and
  * fills buffers with what is never all zeros.
  */
@@ -15,8 +15,8 @@
 
 /* Slots are filled from the last one down; the IOMMU may be in that */
 #define SLOT_SIZE 0x200
-#define LAST_SLOT 0x0a003e00
-#define RNG_SLOT (board()->slot ? LAST_SLOT - SLOT_SIZE : LAST_SLOT)
+#define LAST_SLOT (board()->slot ?: 0x0a003e00)
+#define RNG_SLOT (LAST_SLOT - (board()->slot ? SLOT_SIZE : 0))
 #define EP_RNG (0x80000000 + (uint32_t)(RNG_SLOT / SLOT_SIZE))
 
 #define PAGE 4096ULL

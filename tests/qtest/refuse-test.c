@@ -227,8 +227,12 @@ static void machines(void)
     refuses("-M isapc " P, "PCI", "pviommu-pci");
     takes("-M pc " P, NULL);
     takes("-M q35 " P, NULL);
+    takes("-M microvm,pcie=on " P, NULL);
+    takes("-M microvm -global virtio-mmio.force-legacy=off "
+          "-device pviommu-device", NULL);
     /* Nobody tells the guest which devices are behind it: that is said */
-    takes("-M microvm,pcie=on " P, "will not be told");
+    takes("-M microvm,acpi=off -global virtio-mmio.force-legacy=off "
+          "-device pviommu-device", "will not be told");
     takes("-M q35,acpi=off " P, "will not be told");
 }
 

@@ -377,24 +377,14 @@ static void test_holes(const void *opaque)
     g_autofree char *held = NULL;
 
     attach(w);
-    /* On a PC RAM, ROMs, RAM, and nothing from 256 MiB on; else no ROMs */
+    /* RAM of 256 MiB, before it or after it nothing, and a PC's ROMs in it */
     assert_status(viommu_map(v, 1, HIGH, HIGH + size - 1,
                              RAM ? RAM - size / 2 : 0, READ | WRITE), OK);
     held = watch_get(w, "mappings");
-    if (RAM) {
-        g_autofree char *all = g_strdup_printf("110000000 11fffffff %s+0 rw\n",
-                                               board()->ram_block);
-
-        if (!strcmp(opaque, "container")) {
-            g_assert_cmpstr(held, ==, all);
-        }
-    } else if (!strcmp(opaque, "container")) {
-        g_auto(GStrv) line = g_strsplit(held, "\n", 0);
-
-        g_assert_cmpstr(line[0], ==, "100000000 1000bffff pc.ram+0 rw");
-        g_assert_nonnull(strstr(held, "1000fffff pc.bios+20000 r\n"));
-        g_assert_true(g_str_has_suffix(held,
-                                       " 10fffffff pc.ram+100000 rw\n"));
+    if (!strcmp(opaque, "container")) {
+        g_assert_true(g_str_has_prefix(held, board()->holes[0]));
+        g_assert_nonnull(strstr(held, board()->holes[1]));
+        g_assert_true(g_str_has_suffix(held, board()->holes[2]));
     }
     assert_status(viommu_unmap(v, 1, HIGH, HIGH + size - 1), OK);
     assert_holds_nothing(w);

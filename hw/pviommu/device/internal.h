@@ -384,12 +384,17 @@ bool pviommu_platform_take(PviommuDevice *s, Error **errp);
 void pviommu_platform_leave(PviommuDevice *s);
 
 /* publish.c: how the guest finds it */
+void pviommu_publish_init(void);
 void pviommu_publish(PviommuDevice *s);
 
 /* armvirt.c: the ACPI tables of Arm's virt board */
 bool pviommu_armvirt_publish(PviommuDevice *s);
 
+/* microvm.c: a table among those of the board microvm */
+bool pviommu_microvm_add_table(const GByteArray *table);
+
 /* viot.c: ACPI table */
+GByteArray *pviommu_viot_build(const PviommuDevice *s);
 bool pviommu_viot_publish(PviommuDevice *s);
 
 /* introspect.c: qom-get */

@@ -13,6 +13,7 @@
 #include "hw/pci/pci_host.h"
 #include "hw/sysbus.h"
 #include "qemu/error-report.h"
+#include "system/system.h"
 #include "system/device_tree.h"
 #include "pviommu/fdt.h"
 #include "internal.h"
@@ -127,10 +128,38 @@ static void publish_fdt(PviommuDevice *s, void *fdt)
     }
 }
 
+/* The IOMMU that waits for the board to have built its tables */
+static PviommuDevice *waiting;
+
+static void board_done(Notifier *notifier, void *data)
+{
+    g_autoptr(GByteArray) table = waiting ? pviommu_viot_build(waiting)
+                                          : NULL;
+
+    if (table && !pviommu_microvm_add_table(table)) {
+        warn("the board has no ACPI tables");
+    }
+}
+
+/*
+ * Notifiers are called last one first, so one that is there before the board
+ * is called when the board is done
+ */
+void pviommu_publish_init(void)
+{
+    static Notifier last = { .notify = board_done };
+
+    qemu_add_machine_init_done_notifier(&last);
+}
+
 /* Called when the machine is ready, before the board hands its tables over */
 void pviommu_publish(PviommuDevice *s)
 {
     if (pviommu_viot_publish(s)) {
+        return;
+    }
+    if (object_dynamic_cast(OBJECT(current_machine), "microvm-machine")) {
+        waiting = s;
         return;
     }
     if (pviommu_armvirt_publish(s)) {
@@ -143,5 +172,5 @@ void pviommu_publish(PviommuDevice *s)
     }
     warn(current_machine->dtb
          ? "a device tree given by -dtb is not changed"
-         : "that needs pc or q35 with ACPI, or a board with a device tree");
+         : "that needs a PC with ACPI, or a board with a device tree");
 }

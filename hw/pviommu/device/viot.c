@@ -25,8 +25,12 @@ enum {
     NODES_OFFSET = 48,
     NODE_PCI_RANGE = 1,
     NODE_PCI_RANGE_SIZE = 24,
+    NODE_MMIO = 2,
+    NODE_MMIO_SIZE = 24,
     NODE_VIRTIO_PCI = 3,
     NODE_VIRTIO_PCI_SIZE = 16,
+    NODE_VIRTIO_MMIO = 4,
+    NODE_VIRTIO_MMIO_SIZE = 16,
 };
 
 typedef struct Root {
@@ -62,6 +66,45 @@ static void add_range(GByteArray *table, int first, int last)
              lduw_le_p(table->data + HEADER_SIZE) + 1);
 }
 
+/* The IOMMU itself */
+static void add_iommu(GByteArray *table, const PviommuDevice *s)
+{
+    uint8_t *node;
+
+    if (s->slot) {
+        node = grow(table, NODE_VIRTIO_MMIO_SIZE);
+        node[0] = NODE_VIRTIO_MMIO;
+        stw_le_p(node + 2, NODE_VIRTIO_MMIO_SIZE);
+        stq_le_p(node + 8, pviommu_slot_address(s->slot));
+    } else {
+        node = grow(table, NODE_VIRTIO_PCI_SIZE);
+        node[0] = NODE_VIRTIO_PCI;
+        stw_le_p(node + 2, NODE_VIRTIO_PCI_SIZE);
+        stw_le_p(node + 6, pci_get_bdf(s->own));
+    }
+}
+
+/* A node for each virtio-mmio device behind it */
+static void add_slots(GByteArray *table, const PviommuDevice *s)
+{
+    for (unsigned i = 0; i < s->endpoints->len; i++) {
+        const PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        uint8_t *node;
+
+        if (e->pdev) {
+            continue;
+        }
+        node = grow(table, NODE_MMIO_SIZE);
+        node[0] = NODE_MMIO;
+        stw_le_p(node + 2, NODE_MMIO_SIZE);
+        stl_le_p(node + 4, e->id);
+        stq_le_p(node + 8, pviommu_slot_address(pviommu_slot_of(e->dev)));
+        stw_le_p(node + 16, NODES_OFFSET);
+        stw_le_p(table->data + HEADER_SIZE,
+                 lduw_le_p(table->data + HEADER_SIZE) + 1);
+    }
+}
+
 static int compare_roots(gconstpointer a, gconstpointer b)
 {
     const Root *left = a, *right = b;
@@ -69,29 +112,12 @@ static int compare_roots(gconstpointer a, gconstpointer b)
     return (left->number > right->number) - (left->number < right->number);
 }
 
-static GByteArray *build(PviommuDevice *s)
+static void add_roots(GByteArray *table, const PviommuDevice *s)
 {
-    GByteArray *table = g_byte_array_new();
     g_autoptr(GArray) roots = g_array_new(FALSE, FALSE, sizeof(Root));
-    int own = pci_get_bdf(s->own);
-    uint8_t *header, *node, sum = 0;
+    int own = s->own ? pci_get_bdf(s->own) : -1;
     PCIBus *bus;
     Root root;
-
-    header = grow(table, NODES_OFFSET);
-    memcpy(header, "VIOT", 4);
-    memcpy(header + 10, "PVIOMM", 6);
-    memcpy(header + 16, "PVIOMMU ", 8);
-    stl_le_p(header + 24, 1);
-    memcpy(header + 28, "PVIO", 4);
-    stl_le_p(header + 32, 1);
-    stw_le_p(header + HEADER_SIZE, 1);
-    stw_le_p(header + HEADER_SIZE + 2, NODES_OFFSET);
-
-    node = grow(table, NODE_VIRTIO_PCI_SIZE);
-    node[0] = NODE_VIRTIO_PCI;
-    stw_le_p(node + 2, NODE_VIRTIO_PCI_SIZE);
-    stw_le_p(node + 6, own);
 
     root.number = pci_bus_num(s->primary_bus);
     root.bypass = pci_bus_bypass_iommu(s->primary_bus);
@@ -119,6 +145,27 @@ static GByteArray *build(PviommuDevice *s)
             add_range(table, first, last);
         }
     }
+}
+
+GByteArray *pviommu_viot_build(const PviommuDevice *s)
+{
+    GByteArray *table = g_byte_array_new();
+    uint8_t *header, sum = 0;
+
+    header = grow(table, NODES_OFFSET);
+    memcpy(header, "VIOT", 4);
+    memcpy(header + 10, "PVIOMM", 6);
+    memcpy(header + 16, "PVIOMMU ", 8);
+    stl_le_p(header + 24, 1);
+    memcpy(header + 28, "PVIO", 4);
+    stl_le_p(header + 32, 1);
+    stw_le_p(header + HEADER_SIZE, 1);
+    stw_le_p(header + HEADER_SIZE + 2, NODES_OFFSET);
+    add_iommu(table, s);
+    if (s->primary_bus) {
+        add_roots(table, s);
+    }
+    add_slots(table, s);
 
     stl_le_p(table->data + 4, table->len);
     for (unsigned i = 0; i < table->len; i++) {
@@ -157,7 +204,7 @@ bool pviommu_viot_publish(PviommuDevice *s)
         error_report_err(err);
         exit(1);
     }
-    table = build(s);
+    table = pviommu_viot_build(s);
     path = g_strdup_printf("/proc/self/fd/%d", fd);
     if (qemu_write_full(fd, table->data, table->len) != table->len) {
         error_report("pviommu: cannot write the ACPI table VIOT: %s",

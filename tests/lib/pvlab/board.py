@@ -29,6 +29,12 @@ class Board:
 
 PC = Board("x86_64", "amd64", "ttyS0", "/dev/ttyS1", ("-machine", "q35"),
            "no_timer_check tsc=unstable")
+# without a clock that Linux trusts, and with one serial port of its own
+MICROVM = Board("x86_64", "amd64", "ttyS0", "/dev/ttyS1",
+                ("-machine", "microvm,pcie=on,ioapic2=on,rtc=on",
+                 "-cpu", "max", "-device", "isa-serial,chardev=agent,index=1"),
+                "no_timer_check tsc=unstable lpj=1000000 "
+                "tsc_early_khz=1000000")
 # the two kinds of interrupt controller that take interrupts of PCI devices
 VIRT = Board("aarch64", "arm64", "ttyAMA0", "/dev/ttyAMA1",
              ("-machine", "virt,gic-version=2", "-cpu", "cortex-a57"), "")

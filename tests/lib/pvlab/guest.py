@@ -66,8 +66,8 @@ class Linux:
     @staticmethod
     def bus(address) -> str:
         """The bus in sysfs of a PCI address, or of a virtio-mmio slot."""
-        return ("/sys/bus/platform" if address.endswith(".virtio_mmio")
-                else "/sys/bus/pci")
+        return ("/sys/bus/platform" if address.startswith("LNRO0005:") or
+                address.endswith(".virtio_mmio") else "/sys/bus/pci")
 
     def path(self, address) -> str:
         """The device in sysfs."""
