@@ -385,6 +385,18 @@ static void host_path_falls_back(void)
     g_assert_null(strstr(first + 1, "host-path=auto"));
 }
 
+/* QEMU gives it memory itself; on x86 the observer's library has a likeness */
+static void vfio_platform(void)
+{
+    g_autofree char *with = g_strdup_printf("-M q35 -plugin %s -device "
+                                            "vfio-platform,id=there",
+                                            g_getenv("PVIOMMU_OBSERVER"));
+    g_autofree char *before = g_strdup_printf("%s " P, with);
+
+    takes(with, NULL);
+    refuses(before, "vfio-platform device there", "past every IOMMU");
+}
+
 static void migration(void)
 {
     refuses("-M q35 -only-migratable " P, "only-migratable",
@@ -406,6 +418,7 @@ int main(int argc, char **argv)
     qtest_add_func("pviommu/refuse/platform-form", platform_form);
     qtest_add_func("pviommu/refuse/platform-endpoint-before",
                    platform_endpoint_before);
+    qtest_add_func("pviommu/refuse/vfio-platform", vfio_platform);
     qtest_add_func("pviommu/refuse/only-migratable", migration);
     qtest_add_func("pviommu/refuse/host-path", host_path);
     qtest_add_func("pviommu/refuse/host-path-falls-back",

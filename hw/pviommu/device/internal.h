@@ -381,6 +381,7 @@ hwaddr pviommu_slot_address(const VirtIOMMIOProxy *slot);
 uint32_t pviommu_slot_id(const VirtIOMMIOProxy *slot);
 VirtIOMMIOProxy *pviommu_slot_of(DeviceState *dev);
 bool pviommu_platform_take(PviommuDevice *s, Error **errp);
+void pviommu_platform_check(void);
 void pviommu_platform_leave(PviommuDevice *s);
 
 /* publish.c: how the guest finds it */

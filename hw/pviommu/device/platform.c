@@ -17,6 +17,7 @@
 #include "hw/virtio/virtio-bus.h"
 #include "hw/virtio/virtio-mmio.h"
 #include "qapi/error.h"
+#include "qemu/error-report.h"
 #include "standard-headers/linux/virtio_config.h"
 #include "internal.h"
 
@@ -116,6 +117,25 @@ bool pviommu_platform_take(PviommuDevice *s, Error **errp)
     owner = s;
     VIRTIO_BUS_CLASS(bus)->get_dma_as = get_dma_as;
     return true;
+}
+
+static int refuse_vfio(Object *obj, void *opaque)
+{
+    if (object_dynamic_cast(obj, "vfio-platform")) {
+        const char *id = DEVICE(obj)->id;
+
+        error_report("pviommu: vfio-platform device %s escapes the IOMMU: "
+                     "QEMU gives it all of guest memory, past every IOMMU. "
+                     "Leave one of the two out", id ?: "without id");
+        exit(1);
+    }
+    return 0;
+}
+
+/* QEMU asks nobody for the address space of a VFIO platform device */
+void pviommu_platform_check(void)
+{
+    object_child_foreach_recursive(object_get_root(), refuse_vfio, NULL);
 }
 
 void pviommu_platform_leave(PviommuDevice *s)

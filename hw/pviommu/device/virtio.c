@@ -186,6 +186,7 @@ static void ready(Notifier *notifier, void *data)
                      BUS(s->primary_bus)->name);
         exit(1);
     }
+    pviommu_platform_check();
     pviommu_host_info_freeze(s);
     get_config(VIRTIO_DEVICE(s), VIRTIO_DEVICE(s)->config);
     pviommu_publish(s);

@@ -346,6 +346,13 @@ static const TypeInfo observer_type = {
     .interfaces = (InterfaceInfo *)observer_interfaces,
 };
 
+/* The likeness of a VFIO platform device, where QEMU has none */
+static const TypeInfo platform_type = {
+    .name = "vfio-platform",
+    .parent = TYPE_DEVICE,
+    .instance_size = sizeof(DeviceState),
+};
+
 QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
                                            const qemu_info_t *info, int argc,
                                            char **argv)
@@ -353,5 +360,8 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
     iommufd_start();
     type_register_static(&observer_type);
     type_register_static(&observer_container_type);
+    if (!object_class_by_name(platform_type.name)) {
+        type_register_static(&platform_type);
+    }
     return 0;
 }

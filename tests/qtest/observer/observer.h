@@ -2,7 +2,8 @@
 /*
  * A PCI device that watches its own address space as VFIO would
  *
- * "pviommu-observer" is for tests alone.  Property "watch" says how:
+ * "pviommu-observer" is for tests alone, as is the "vfio-platform" that the
+ * library brings for emulators without.  Property "watch" says how:
  *   none       not at all
  *   listener   a MemoryListener, and an IOMMU notifier on each IOMMU region
  *   vhost      the same, but told of unmaps alone, and no replay
