@@ -66,8 +66,18 @@ typedef struct PviommuFdtIommu {
 int pviommu_fdt_next_bridge(const void *fdt, int node, uint64_t *address);
 
 /**
+ * pviommu_fdt_knows - whether a tree has the nodes that are to be changed
+ * @fdt: the tree
+ * @iommu: the IOMMU
+ *
+ * Return: false if there is none for the bridge, the IOMMU's slot or an
+ * endpoint's.
+ */
+bool pviommu_fdt_knows(const void *fdt, const PviommuFdtIommu *iommu);
+
+/**
  * pviommu_fdt_add - put an IOMMU in a tree
- * @fdt: the tree, with room to grow
+ * @fdt: the tree, with room to grow; pviommu_fdt_knows() was true of it
  * @iommu: the IOMMU
  *
  * Return: NULL, or why it cannot be done, owned by the caller; the tree may

@@ -267,6 +267,7 @@ static void machines_of_arm(void)
     unlink(tree);
     takes("-M virt " P, NULL);
     takes("-M virt,acpi=off " P, NULL);
+    refuses("-M sbsa-ref " P, "IOMMU", "once");
     refuses("-M virt,iommu=smmuv3 " P, "IOMMU", "once");
     refuses("-M virt " P ",granule=3", "granule", "64k");
     refuses("-M raspi3b " P, "PCI", "pviommu-pci");
@@ -287,6 +288,8 @@ static void platform_form(void)
     }
     takes(SLOTS PLATFORM, NULL);
     takes(SLOTS PLATFORM BEHIND, NULL);
+    takes("-M xlnx-versal-virt -global virtio-mmio.force-legacy=off "
+          PLATFORM, "no nodes for devices");
     refuses("-M virt " PLATFORM, "version 2", "force-legacy=off");
     refuses("-M raspi3b " PLATFORM, "virtio-bus", "pviommu-device");
     refuses(SLOTS PLATFORM PLATFORM, "already", "once");

@@ -216,16 +216,27 @@ static void bridges(void)
     tear_down(&f);
 }
 
-static void absent_slot(void)
+static void absent_nodes(void)
 {
     Fixture f;
 
     set_up(&f, false);
+    g_assert_true(pviommu_fdt_knows(&f.tree, &f.iommu));
     f.iommu.address = 0xa000400;
-    assert_refused(&f, "no node");
-    f.iommu.address = 0xa000200;
+    g_assert_false(pviommu_fdt_knows(&f.tree, &f.iommu));
+    f.iommu.is_pci = true;
+    g_assert_true(pviommu_fdt_knows(&f.tree, &f.iommu));
     g_array_index(f.slots, PviommuFdtSlot, 0).address = 0x1000a000000;
-    assert_refused(&f, "no node");
+    g_assert_false(pviommu_fdt_knows(&f.tree, &f.iommu));
+    g_array_set_size(f.slots, 0);
+    g_assert_true(pviommu_fdt_knows(&f.tree, &f.iommu));
+    f.iommu.bridge = "/soc/pcie@20000000";
+    g_assert_false(pviommu_fdt_knows(&f.tree, &f.iommu));
+    f.iommu.bridge = NULL;
+    g_assert_false(pviommu_fdt_knows(&f.tree, &f.iommu));
+    f.iommu.is_pci = false;
+    f.iommu.address = 0xa000200;
+    g_assert_true(pviommu_fdt_knows(&f.tree, &f.iommu));
     tear_down(&f);
 }
 
@@ -277,7 +288,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pviommu/fdt/all-functions", all_functions);
     g_test_add_func("/pviommu/fdt/nothing-behind", nothing_behind);
     g_test_add_func("/pviommu/fdt/bridges", bridges);
-    g_test_add_func("/pviommu/fdt/absent-slot", absent_slot);
+    g_test_add_func("/pviommu/fdt/absent-nodes", absent_nodes);
     g_test_add_func("/pviommu/fdt/another-iommu", another_iommu);
     g_test_add_func("/pviommu/fdt/no-room", no_room);
     return g_test_run();

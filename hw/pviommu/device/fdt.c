@@ -43,6 +43,24 @@ static int find_slot(const void *fdt, uint64_t address)
     return node;
 }
 
+bool pviommu_fdt_knows(const void *fdt, const PviommuFdtIommu *iommu)
+{
+    if (iommu->bridge ? fdt_path_offset(fdt, iommu->bridge) < 0
+                      : iommu->is_pci) {
+        return false;
+    }
+    if (!iommu->is_pci && find_slot(fdt, iommu->address) < 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < iommu->slots->len; i++) {
+        if (find_slot(fdt, g_array_index(iommu->slots, PviommuFdtSlot,
+                                         i).address) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int add_function(void *fdt, const PviommuFdtIommu *iommu)
 {
     static const char compatible[] = "virtio,pci-iommu\0pci1af4,1057";
@@ -125,8 +143,6 @@ char *pviommu_fdt_add(void *fdt, const PviommuFdtIommu *iommu)
         return NULL;
     case FDT_ERR_NOSPACE:
         return g_strdup("it has no room left");
-    case FDT_ERR_NOTFOUND:
-        return g_strdup("it has no node for a device that is there");
     case FDT_ERR_EXISTS:
         return g_strdup("it names an IOMMU of the PCI host bridge already");
     default:

@@ -116,8 +116,9 @@ static void publish_fdt(PviommuDevice *s, void *fdt)
         .slots = slots,
     };
 
-    if (s->primary_bus && !bridge) {
-        warn("the device tree has no node for the PCI host bridge");
+    if ((s->primary_bus && !bridge) || !pviommu_fdt_knows(fdt, &iommu)) {
+        warn("the board's device tree has no nodes for devices that are "
+             "there, or none yet");
         return;
     }
     why = pviommu_fdt_add(fdt, &iommu);
