@@ -15,14 +15,14 @@
 #include <stdint.h>
 
 /**
- * struct PviommuFdtRange - requester ids of PCI that are behind the IOMMU
+ * struct PviommuIdRange - requester ids of PCI that are behind the IOMMU
  * @first: the first; the endpoint's id is the same
  * @last: the last, inclusive
  */
-typedef struct PviommuFdtRange {
+typedef struct PviommuIdRange {
     uint16_t first;
     uint16_t last;
-} PviommuFdtRange;
+} PviommuIdRange;
 
 /**
  * struct PviommuFdtSlot - a virtio-mmio device that is behind the IOMMU
@@ -42,7 +42,7 @@ typedef struct PviommuFdtSlot {
  * @address: guest-physical address of the registers of the other
  * @bridge: path of the node of the PCI host bridge that holds the function
  *          and those behind the IOMMU; NULL if there is none
- * @ranges: of PviommuFdtRange, those behind @bridge
+ * @ranges: of PviommuIdRange, those behind @bridge
  * @slots: of PviommuFdtSlot
  */
 typedef struct PviommuFdtIommu {

@@ -133,7 +133,7 @@ void board_pci_free(QPCIBus *bus)
 
 void board_find_device(Viommu *v)
 {
-    QPCIAddress address = { .devfn = VIOMMU_OWN_BDF };
+    QPCIAddress address = { .devfn = v->bdf };
 
     if (board()->slot) {
         v->mmio = g_new0(QVirtioMMIODevice, 1);

@@ -210,6 +210,42 @@ static void two_iommus(void)
     takes("-M q35 " P, NULL);
 }
 
+#define PXB "-device pxb-pcie,id=x,bus_nr=64 "
+#define PORT "-device pcie-root-port,id=rp,bus=x "
+#define Q P ",bus=pcie.0"
+
+static void primary_bus(void)
+{
+    refuses("-M q35 " P ",primary-bus=x", "no PCI bus 'x'", "so far: pcie.0.");
+    refuses("-M q35 " P ",primary-bus=x " PXB, "no PCI bus 'x'", "pcie.0");
+    refuses("-M q35 " PXB Q ",primary-bus=ide.0", "no PCI bus 'ide.0'", " x");
+    refuses("-M q35 " PXB PORT Q ",primary-bus=rp", "'rp' is not a root bus",
+            " x");
+    refuses("-M pc -device pxb,bus_nr=64 -device pxb,bus=pci.0,bus_nr=80 "
+            P ",bus=pci.0,primary-bus=pxb-internal", "more than one",
+            "QOM path");
+    takes("-M pc -device pxb,bus_nr=64,id=x " P ",bus=pci.0,"
+          "primary-bus=pxb-internal", NULL);
+    takes("-M q35 " PXB PORT Q ",primary-bus=x", NULL);
+    takes("-M q35 " PXB Q ",primary-bus=x", "no device is behind");
+    takes("-M q35,default_bus_bypass_iommu=on " P, "no device is behind");
+}
+
+/* One IOMMU a root bus, and no other kind beside it */
+static void two_iommus_of_roots(void)
+{
+    takes("-M q35 " PXB PORT Q " " Q ",primary-bus=x", NULL);
+    takes("-M q35 " PXB PORT Q ",primary-bus=x " Q, NULL);
+    refuses("-M q35 " PXB Q ",primary-bus=x " Q ",primary-bus=x",
+            "bus x has an IOMMU already", "primary-bus=");
+    refuses("-M q35 -device intel-iommu " PXB Q ",primary-bus=x",
+            "bus x has an IOMMU already", "once");
+    refuses("-M q35 " PXB Q ",primary-bus=x -device intel-iommu",
+            "put another IOMMU on", "bus x");
+    refuses("-M q35 " PXB Q ",primary-bus=x -device virtio-iommu-pci,"
+            "bus=pcie.0", "put another IOMMU on", "bus x");
+}
+
 static void places(void)
 {
     refuses("-M q35 -device pcie-root-port,id=rp -device pviommu-pci,bus=rp",
@@ -229,7 +265,7 @@ static void machines(void)
     takes("-M q35 " P, NULL);
     takes("-M microvm,pcie=on " P, NULL);
     takes("-M microvm -global virtio-mmio.force-legacy=off "
-          "-device pviommu-device", NULL);
+          "-device pviommu-device", "no device is behind");
     /* Nobody tells the guest which devices are behind it: that is said */
     takes("-M microvm,acpi=off -global virtio-mmio.force-legacy=off "
           "-device pviommu-device", "will not be told");
@@ -299,10 +335,10 @@ static void platform_form(void)
     g_string_append(full, PLATFORM);
     refuses(full->str, "virtio-bus", "pviommu-device");
     /* PCI has an IOMMU: this one has the slots */
-    takes(SLOTS P " " PLATFORM, NULL);
+    takes(SLOTS P " " PLATFORM, "no device is behind");
     refuses(SLOTS PLATFORM P, "pcie.0", "already");
     takes("-M virt,iommu=smmuv3 -global virtio-mmio.force-legacy=off "
-          PLATFORM, NULL);
+          PLATFORM, "no device is behind");
     choose_x86();
 }
 
@@ -415,6 +451,8 @@ int main(int argc, char **argv)
     qtest_add_func("pviommu/refuse/limits", limits);
     qtest_add_func("pviommu/refuse/other-properties", other_properties);
     qtest_add_func("pviommu/refuse/two-iommus", two_iommus);
+    qtest_add_func("pviommu/refuse/primary-bus", primary_bus);
+    qtest_add_func("pviommu/refuse/two-iommus-of-roots", two_iommus_of_roots);
     qtest_add_func("pviommu/refuse/places", places);
     qtest_add_func("pviommu/refuse/machines", machines);
     qtest_add_func("pviommu/refuse/machines-of-arm", machines_of_arm);

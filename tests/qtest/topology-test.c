@@ -7,26 +7,8 @@
 #include "qemu/osdep.h"
 
 #include "edu.h"
-#include "standard-headers/linux/pci_regs.h"
 
 #define TARGET (RAM + 0x2000000)
-
-/* Number the buses behind a bridge, and open a window for their registers */
-static void set_bridge(Viommu *v, int bdf, int primary, int secondary,
-                       int last)
-{
-    QPCIDevice *bridge = qpci_device_find(v->bus, bdf);
-
-    g_assert_nonnull(bridge);
-    qpci_config_writeb(bridge, PCI_PRIMARY_BUS, primary);
-    qpci_config_writeb(bridge, PCI_SECONDARY_BUS, secondary);
-    qpci_config_writeb(bridge, PCI_SUBORDINATE_BUS, last);
-    qpci_config_writew(bridge, PCI_MEMORY_BASE, 0xe000);
-    qpci_config_writew(bridge, PCI_MEMORY_LIMIT, 0xfbf0);
-    qpci_config_writew(bridge, PCI_COMMAND, PCI_COMMAND_MEMORY |
-                       PCI_COMMAND_MASTER);
-    g_free(bridge);
-}
 
 static void assert_translated_alone(Viommu *v, int bdf)
 {
@@ -67,7 +49,7 @@ static void behind_a_root_port(void)
                              "chassis=1 -device " EDU ",bus=rp,id=a ");
 
     /* Bus numbers as they are after reset: behind the bridge is bus 0 */
-    set_bridge(v, 0x18, 0, 1, 1);
+    viommu_set_bridge(v, 0x18, 0, 1, 1);
     assert_state(v, 0x100, "bypass");
     assert_state(v, 0x18, "bypass");
     assert_translated_alone(v, 0x100);
@@ -82,11 +64,11 @@ static void buses_renumbered(void)
                              "chassis=1 -device " EDU ",bus=rp,id=a ");
     Edu *edu;
 
-    set_bridge(v, 0x18, 0, 1, 1);
+    viommu_set_bridge(v, 0x18, 0, 1, 1);
     edu = edu_open_filled(v, 0x100);
     assert_status(viommu_attach(v, 1, 0x100), OK);
     assert_status(viommu_map(v, 1, 0, 0xfff, TARGET, WRITE), OK);
-    set_bridge(v, 0x18, 0, 5, 5);
+    viommu_set_bridge(v, 0x18, 0, 5, 5);
     edu_close(edu);
     edu = edu_open(v, 0x500);
     g_assert_true(edu_reaches(edu, 0, TARGET));
@@ -112,11 +94,11 @@ static void numbers_collide(void)
 
     /* Before the firmware has numbered buses all are 0 */
     viommu_assert_alive(v);
-    set_bridge(v, 0x18, 0, 1, 1);
-    set_bridge(v, 0x30, 0, 1, 1);
+    viommu_set_bridge(v, 0x18, 0, 1, 1);
+    viommu_set_bridge(v, 0x30, 0, 1, 1);
     assert_status(viommu_attach(v, 1, 0x100), OK);
     assert_state(v, 0x100, "translated");
-    set_bridge(v, 0x30, 0, 2, 2);
+    viommu_set_bridge(v, 0x30, 0, 2, 2);
     assert_state(v, 0x100, "translated");
     assert_state(v, 0x200, "bypass");
     assert_status(viommu_attach(v, 1, 0x200), OK);
@@ -137,7 +119,7 @@ static void behind_a_pci_bridge(void)
     Edu *a, *b;
     const int alias = 0x100, own_a = 0x108, own_b = 0x110;
 
-    set_bridge(v, 0x18, 0, 1, 1);
+    viommu_set_bridge(v, 0x18, 0, 1, 1);
     a = edu_open_filled(v, own_a);
     b = edu_open_filled(v, own_b);
     assert_state(v, alias, "bypass");
@@ -174,7 +156,7 @@ static void behind_a_legacy_bridge(void)
     const int bridge = 0x18, own = 0x108;
     Edu *edu;
 
-    set_bridge(v, bridge, 0, 1, 1);
+    viommu_set_bridge(v, bridge, 0, 1, 1);
     edu = edu_open_filled(v, own);
     assert_status(viommu_attach(v, 1, own), OK);
     g_assert_true(edu_reaches(edu, TARGET, TARGET));
@@ -198,8 +180,8 @@ static void bridge_behind_a_root_port(void)
                              "-device " EDU ",bus=br,addr=1.0,id=a ");
     Edu *edu;
 
-    set_bridge(v, 0x18, 0, 1, 2);
-    set_bridge(v, 0x100, 1, 2, 2);
+    viommu_set_bridge(v, 0x18, 0, 1, 2);
+    viommu_set_bridge(v, 0x100, 1, 2, 2);
     edu = edu_open_filled(v, 0x208);
     assert_state(v, 0x100, "bypass");       /* the bridge */
     assert_state(v, 0x200, "bypass");       /* the name it gives */
@@ -227,7 +209,7 @@ static void created_before_the_iommu(void)
                         "boot-bypass=off");
     viommu_adopt(v);
     viommu_negotiate(v, ALL_FEATURES);
-    set_bridge(v, 0x18, 0, 1, 1);
+    viommu_set_bridge(v, 0x18, 0, 1, 1);
     assert_state(v, 0, "blocked");
     assert_state(v, EP_A, "blocked");
     assert_state(v, 0x100, "blocked");
@@ -251,7 +233,7 @@ static void behind_an_expander(void)
                              "addr=8.0 -device pcie-root-port,id=rp,bus=pxb,"
                              "addr=0.0,chassis=9 -device " EDU ",bus=rp,id=a ");
 
-    set_bridge(v, 0x4000, 0x40, 0x41, 0x41);
+    viommu_set_bridge(v, 0x4000, 0x40, 0x41, 0x41);
     assert_state(v, 0x4000, "bypass");
     assert_state(v, 0x4100, "bypass");
     assert_translated_alone(v, 0x4100);
@@ -268,7 +250,7 @@ static void root_that_bypasses(void)
                              "-device " EDU ",bus=rp,id=a ");
     Edu *edu;
 
-    set_bridge(v, 0x4000, 0x40, 0x41, 0x41);
+    viommu_set_bridge(v, 0x4000, 0x40, 0x41, 0x41);
     assert_state(v, 0x4100, "none");
     assert_status(viommu_attach(v, 1, 0x4100), NOENT);
     edu = edu_open_filled(v, 0x4100);
@@ -315,14 +297,6 @@ static void thirty_functions(void)
     viommu_stop(v);
 }
 
-static void unplug(Viommu *v, const char *id)
-{
-    /* Native hotplug: the guest's part is done by a reset of the machine */
-    qtest_qmp_device_del_send(v->qts, id);
-    qtest_system_reset_nowait(v->qts);
-    qtest_qmp_eventwait(v->qts, "DEVICE_DELETED");
-}
-
 static void unplug_and_replug(void)
 {
     Viommu *v = viommu_start(NULL, "-device pcie-root-port,id=rp,addr=3.0,"
@@ -331,17 +305,17 @@ static void unplug_and_replug(void)
     for (unsigned i = 0; i < 3; i++) {
         Edu *edu;
 
-        set_bridge(v, 0x18, 0, 1, 1);
+        viommu_set_bridge(v, 0x18, 0, 1, 1);
         edu = edu_open_filled(v, 0x100);
         assert_status(viommu_attach(v, 1, 0x100), OK);
         assert_status(viommu_attach(v, 1, EP_B), OK);
         assert_status(viommu_map(v, 1, 0, 0xfff, TARGET, WRITE), OK);
         g_assert_true(edu_reaches(edu, 0, TARGET));
         edu_close(edu);
-        unplug(v, "a");
+        viommu_unplug(v, "a");
         viommu_map_registers(v);
         viommu_negotiate(v, ALL_FEATURES);
-        set_bridge(v, 0x18, 0, 1, 1);
+        viommu_set_bridge(v, 0x18, 0, 1, 1);
         assert_status(viommu_attach(v, 1, 0x100), NOENT);
         assert_state(v, 0x100, "none");
         qtest_qmp_device_add(v->qts, "edu", "a", "{'bus': 'rp', 'dma_mask': "
@@ -360,13 +334,13 @@ static void unplug_behind_a_pci_bridge(void)
     const int bridge = 0x18, alias = 0x100, own_a = 0x108, own_b = 0x110;
     Edu *b;
 
-    set_bridge(v, bridge, 0, 1, 1);
+    viommu_set_bridge(v, bridge, 0, 1, 1);
     assert_status(viommu_attach(v, 1, alias), OK);
     assert_status(viommu_attach(v, 1, own_a), OK);
-    unplug(v, "a");
+    viommu_unplug(v, "a");
     viommu_map_registers(v);
     viommu_negotiate(v, ALL_FEATURES);
-    set_bridge(v, bridge, 0, 1, 1);
+    viommu_set_bridge(v, bridge, 0, 1, 1);
     assert_status(viommu_attach(v, 1, own_a), NOENT);
     b = edu_open_filled(v, own_b);
     assert_status(viommu_attach(v, 1, alias), OK);
@@ -374,10 +348,10 @@ static void unplug_behind_a_pci_bridge(void)
     assert_status(viommu_map(v, 1, 0, 0xfff, TARGET, WRITE), OK);
     g_assert_true(edu_reaches(b, 0, TARGET));
     edu_close(b);
-    unplug(v, "b");
+    viommu_unplug(v, "b");
     viommu_map_registers(v);
     viommu_negotiate(v, ALL_FEATURES);
-    set_bridge(v, bridge, 0, 1, 1);
+    viommu_set_bridge(v, bridge, 0, 1, 1);
     assert_status(viommu_attach(v, 1, alias), NOENT);
     assert_status(viommu_attach(v, 1, own_b), NOENT);
     assert_status(viommu_attach(v, 1, bridge), OK);

@@ -6,6 +6,7 @@
 
 #include "qobject/qnum.h"
 #include "qobject/qstring.h"
+#include "standard-headers/linux/pci_regs.h"
 #include "viommu.h"
 
 #define TIMEOUT_US (30 * G_TIME_SPAN_SECOND)
@@ -14,6 +15,10 @@
 /* Guest memory that libqos may hand out: behind the low one and the tests' */
 #define ALLOC_FIRST (RAM + 0x8000000)
 #define ALLOC_END (RAM + 0x10000000)
+
+/* The same for the driver of a second IOMMU */
+#define BESIDE_FIRST (RAM + 0x7000000)
+#define BESIDE_END ALLOC_FIRST
 
 static uint8_t read_status(Viommu *v)
 {
@@ -35,6 +40,8 @@ void viommu_map_registers(Viommu *v)
 void viommu_adopt(Viommu *v)
 {
     alloc_init(&v->alloc, 0, ALLOC_FIRST, ALLOC_END, 4096);
+    v->id = "iommu";
+    v->bdf = VIOMMU_OWN_BDF;
     v->bus = board_pci_new(v);
     v->data = guest_alloc(&v->alloc, DATA_SIZE);
     viommu_map_registers(v);
@@ -49,6 +56,38 @@ Viommu *viommu_boot(const char *properties, const char *args)
                          board()->machine, device, args ?: "");
     viommu_adopt(v);
     return v;
+}
+
+void viommu_set_window(Viommu *v, int bdf, uint32_t first, uint32_t last)
+{
+    QPCIDevice *bridge = qpci_device_find(v->bus, bdf);
+
+    g_assert_nonnull(bridge);
+    qpci_config_writew(bridge, PCI_MEMORY_BASE, first >> 16);
+    qpci_config_writew(bridge, PCI_MEMORY_LIMIT, last >> 16);
+    qpci_config_writew(bridge, PCI_COMMAND, PCI_COMMAND_MEMORY |
+                       PCI_COMMAND_MASTER);
+    g_free(bridge);
+}
+
+void viommu_set_bridge(Viommu *v, int bdf, int primary, int secondary,
+                       int last)
+{
+    QPCIDevice *bridge = qpci_device_find(v->bus, bdf);
+
+    g_assert_nonnull(bridge);
+    qpci_config_writeb(bridge, PCI_PRIMARY_BUS, primary);
+    qpci_config_writeb(bridge, PCI_SECONDARY_BUS, secondary);
+    qpci_config_writeb(bridge, PCI_SUBORDINATE_BUS, last);
+    g_free(bridge);
+    viommu_set_window(v, bdf, 0xe0000000, 0xfbffffff);
+}
+
+void viommu_unplug(Viommu *v, const char *id)
+{
+    qtest_qmp_device_del_send(v->qts, id);
+    qtest_system_reset_nowait(v->qts);
+    qtest_qmp_eventwait(v->qts, "DEVICE_DELETED");
 }
 
 bool viommu_begin(Viommu *v, uint64_t mask)
@@ -109,13 +148,35 @@ Viommu *viommu_start(const char *properties, const char *args)
     return v;
 }
 
-void viommu_stop(Viommu *v)
+Viommu *viommu_beside(Viommu *v, const char *id, int bdf)
+{
+    Viommu *beside = g_new0(Viommu, 1);
+
+    beside->qts = v->qts;
+    beside->id = id;
+    beside->bdf = bdf;
+    beside->bus = v->bus;
+    alloc_init(&beside->alloc, 0, BESIDE_FIRST, BESIDE_END, 4096);
+    beside->data = guest_alloc(&beside->alloc, DATA_SIZE);
+    viommu_map_registers(beside);
+    viommu_negotiate(beside, ALL_FEATURES);
+    return beside;
+}
+
+void viommu_forget(Viommu *v)
 {
     board_forget_device(v);
-    board_pci_free(v->bus);
     alloc_destroy(&v->alloc);
-    qtest_quit(v->qts);
     g_free(v);
+}
+
+void viommu_stop(Viommu *v)
+{
+    QTestState *qts = v->qts;
+
+    board_pci_free(v->bus);
+    viommu_forget(v);
+    qtest_quit(qts);
 }
 
 void viommu_assert_alive(Viommu *v)
@@ -532,7 +593,7 @@ void viommu_settle(Viommu *v)
 QDict *viommu_get(Viommu *v, const char *name)
 {
     QDict *answer = qtest_qmp(v->qts, "{'execute': 'qom-get', 'arguments': "
-                              "{'path': 'iommu', 'property': %s}}", name);
+                              "{'path': %s, 'property': %s}}", v->id, name);
 
     g_assert_true(qdict_haskey(answer, "return"));
     return answer;

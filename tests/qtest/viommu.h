@@ -68,6 +68,8 @@ typedef struct ViommuQueue {
 /**
  * struct Viommu - an emulator with an IOMMU, and its driver
  * @qts: the emulator
+ * @id: the IOMMU's id
+ * @bdf: its bus, device and function
  * @alloc: guest memory for tests
  * @bus: the PCI bus
  * @dev: the IOMMU's function, NULL on a board with the platform form
@@ -82,6 +84,8 @@ typedef struct ViommuQueue {
  */
 typedef struct Viommu {
     QTestState *qts;
+    const char *id;
+    int bdf;
     QGuestAllocator alloc;
     QPCIBus *bus;
     QVirtioPCIDevice *dev;
@@ -143,6 +147,23 @@ Viommu *viommu_boot(const char *properties, const char *args);
 void viommu_adopt(Viommu *v);
 
 /**
+ * viommu_beside - drive a second IOMMU of the same emulator
+ * @v: the driver of the first
+ * @id: the second one's id
+ * @bdf: its bus, device and function
+ *
+ * Return: its driver, with all features negotiated; free by viommu_forget()
+ * before @v.  There is room for one.
+ */
+Viommu *viommu_beside(Viommu *v, const char *id, int bdf);
+
+/**
+ * viommu_forget - stop to drive a second IOMMU
+ * @v: its driver, freed
+ */
+void viommu_forget(Viommu *v);
+
+/**
  * viommu_stop - end an emulator, which must end well
  * @v: the driver, freed
  */
@@ -153,6 +174,37 @@ void viommu_stop(Viommu *v);
  * @v: the driver, after a reset of the machine
  */
 void viommu_map_registers(Viommu *v);
+
+/**
+ * viommu_set_bridge - number the buses behind a PCI bridge
+ * @v: the driver
+ * @bdf: the bridge
+ * @primary: number of its own bus
+ * @secondary: of the bus behind it
+ * @last: of the last one that is
+ *
+ * Opens a window for all registers behind it.
+ */
+void viommu_set_bridge(Viommu *v, int bdf, int primary, int secondary,
+                       int last);
+
+/**
+ * viommu_set_window - choose which registers a PCI bridge lets through
+ * @v: the driver
+ * @bdf: the bridge
+ * @first: first address, a multiple of 1 MiB
+ * @last: last address
+ */
+void viommu_set_window(Viommu *v, int bdf, uint32_t first, uint32_t last);
+
+/**
+ * viommu_unplug - remove a device behind a bridge with native hotplug
+ * @v: the driver
+ * @id: the device
+ *
+ * The guest's part is done by a reset of the machine.
+ */
+void viommu_unplug(Viommu *v, const char *id);
 
 /**
  * viommu_begin - go through initialization up to and with FEATURES_OK

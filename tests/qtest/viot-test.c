@@ -15,6 +15,9 @@
 
 #define PXB "-device pxb-pcie,bus=pcie.0,"
 
+#define SECOND "-device pviommu-pci,id=second,bus=pcie.0,addr=11.0," \
+               "primary-bus=x "
+
 enum { NODES = 48, RANGE_SIZE = 24, IOMMU_SIZE = 16 };
 
 /* The only table of the signature, or NULL; to be freed */
@@ -112,6 +115,83 @@ static void expanders(void)
     viommu_stop(v);
 }
 
+/* The nodes, as "IOMMU: FIRST-LAST ... IOMMU: ..." */
+static char *nodes(Viommu *v)
+{
+    uint32_t size, at = NODES;
+    g_autofree uint8_t *table = fetch(v, &size);
+    GString *text = g_string_new(NULL);
+    int iommu = 0;
+
+    for (int i = 0; i < lduw_le_p(table + 36); i++) {
+        const uint8_t *node = table + at;
+
+        at += lduw_le_p(node + 2);
+        g_assert_cmpuint(at, <=, size);
+        if (node[0] == 3) {
+            iommu = node - table;
+            g_string_append_printf(text, "%s%x:", i ? " " : "",
+                                   lduw_le_p(node + 6));
+        } else {
+            g_assert_cmpuint(node[0], ==, 1);
+            g_assert_cmpuint(lduw_le_p(node + 16), ==, iommu);
+            g_assert_cmphex(ldl_le_p(node + 4), ==, lduw_le_p(node + 12));
+            g_string_append_printf(text, " %x-%x", lduw_le_p(node + 12),
+                                   lduw_le_p(node + 14));
+        }
+    }
+    g_assert_cmpuint(at, ==, size);
+    return g_string_free(text, FALSE);
+}
+
+static void assert_nodes(const char *args, const char *wanted)
+{
+    Viommu *v = viommu_boot(NULL, args);
+    g_autofree char *found = nodes(v);
+
+    g_assert_cmpstr(found, ==, wanted);
+    viommu_stop(v);
+}
+
+/* One table for all of them, and no IOMMU is in a range of another */
+static void several_iommus(void)
+{
+    assert_nodes(PXB "id=x,bus_nr=0x40,addr=8.0 " SECOND,
+                 "80: 0-7f 81-87 89-3fff 88: 4000-ffff");
+    assert_nodes(PXB "id=y,bus_nr=0x80,addr=9.0 "
+                 PXB "id=x,bus_nr=0x40,addr=8.0 " SECOND,
+                 "80: 0-7f 81-87 89-3fff 8000-ffff 88: 4000-7fff");
+    assert_nodes(PXB "id=x,bus_nr=0x40,addr=8.0 " SECOND
+                 PXB "id=y,bus_nr=0x80,addr=9.0 "
+                 "-device pviommu-pci,bus=pcie.0,addr=12.0,primary-bus=y ",
+                 "80: 0-7f 81-87 89-8f 91-3fff 88: 4000-7fff 90: 8000-ffff");
+}
+
+/* An IOMMU of an expander alone: none is said to be behind another bus */
+static void expander_alone(void)
+{
+    Viommu *v = g_new0(Viommu, 1);
+    g_autofree char *found = NULL;
+
+    v->qts = qtest_init("-machine q35 -m 256M -nodefaults "
+                        PXB "id=x,bus_nr=0x40,addr=8.0 "
+                        "-device pviommu-pci,id=iommu,bus=pcie.0,addr=10.0,"
+                        "primary-bus=x");
+    viommu_adopt(v);
+    found = nodes(v);
+    g_assert_cmpstr(found, ==, "80: 4000-ffff");
+    viommu_stop(v);
+}
+
+static void roots_that_bypass(void)
+{
+    assert_nodes("-M default_bus_bypass_iommu=on "
+                 PXB "id=x,bus_nr=0x40,addr=8.0 " SECOND,
+                 "80: 88: 4000-ffff");
+    assert_nodes(PXB "id=x,bus_nr=0x40,addr=8.0,bypass_iommu=on " SECOND,
+                 "80: 0-7f 81-87 89-3fff 88:");
+}
+
 static void root_that_bypasses(void)
 {
     Viommu *v = viommu_boot(NULL, "-M default_bus_bypass_iommu=on " EDU_A);
@@ -163,7 +243,10 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("viot/one-root", one_root);
     ADD("viot/expanders", expanders);
+    ADD("viot/several-iommus", several_iommus);
+    ADD("viot/expander-alone", expander_alone);
     ADD("viot/root-that-bypasses", root_that_bypasses);
+    ADD("viot/roots-that-bypass", roots_that_bypass);
     ADD("viot/after-a-reset", after_a_reset);
     ADD("viot/beside-a-users-table", beside_a_users_table);
     return g_test_run();

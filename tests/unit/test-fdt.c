@@ -95,7 +95,7 @@ typedef struct Fixture {
 
 static void set_up(Fixture *f, bool is_pci)
 {
-    const PviommuFdtRange low = { 0, 0x17 }, high = { 0x19, 0xffff };
+    const PviommuIdRange low = { 0, 0x17 }, high = { 0x19, 0xffff };
     const PviommuFdtSlot slot = { 0xa000000, 0x80050000 };
     Tree tight;
 
@@ -175,7 +175,7 @@ static void slot(void)
 
 static void all_functions(void)
 {
-    const PviommuFdtRange all = { 0, 0xffff };
+    const PviommuIdRange all = { 0, 0xffff };
     Fixture f;
 
     set_up(&f, false);

@@ -59,6 +59,12 @@ static bool is_vfio(const PCIDevice *pdev)
     return pdev && object_dynamic_cast(OBJECT(pdev), "vfio-pci");
 }
 
+/* No IOMMU is translated, be it by another one */
+static bool is_pviommu(const PCIDevice *pdev)
+{
+    return pdev && object_dynamic_cast(OBJECT(pdev), TYPE_PVIOMMU_PCI);
+}
+
 /* The function at an address, also while it is still being realized */
 static PCIDevice *device_at(PCIBus *bus, int devfn)
 {
@@ -198,7 +204,7 @@ static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
     PviommuPciEndpoint *e = endpoint_of(s, pdev);
     PviommuSpace *space;
 
-    if (pdev && pdev == s->own) {
+    if (is_pviommu(pdev)) {
         return &address_space_memory;
     }
     /* The way to the host is chosen once for a device */
@@ -308,12 +314,12 @@ static void realized(DeviceListener *listener, DeviceState *dev)
         }
         return;
     }
-    if (!pdev || pdev == s->own) {
+    if (!pdev) {
         return;
     }
     space = space_of(s, pdev);
     if (!space) {
-        return;         /* behind another IOMMU, or behind none */
+        return;         /* an IOMMU, or behind another one, or behind none */
     }
     if (!is_aliased(pdev)) {
         if (space->passed) {
@@ -412,6 +418,21 @@ void pviommu_endpoints_stop(PviommuDevice *s)
     }
 }
 
+/*
+ * All devices of the command line exist: let go of functions whose root bus
+ * another IOMMU took after they had been created
+ */
+void pviommu_endpoints_settle(PviommuDevice *s)
+{
+    for (int i = s->endpoints->len - 1; i >= 0; i--) {
+        PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+
+        if (e->pdev && pviommu_root_serving(pci_get_bus(e->pdev)) != s) {
+            drop(s, e);
+        }
+    }
+}
+
 static uint64_t number(const PviommuPciEndpoint *e)
 {
     if (!e->pdev) {
@@ -460,35 +481,41 @@ char *pviommu_space_name(PviommuSpace *space)
                            vfio ? " " : "", vfio ?: "", e ? ")" : "");
 }
 
+typedef struct FindVfio {
+    PviommuDevice *device;
+    PCIDevice *found;
+} FindVfio;
+
 static void find_vfio(PCIBus *bus, PCIDevice *pdev, void *opaque)
 {
-    PCIDevice **found = opaque;
+    FindVfio *find = opaque;
 
-    if (!*found && is_vfio(pdev) && !pci_bus_bypass_iommu(bus)) {
-        *found = pdev;
+    if (!find->found && is_vfio(pdev) && !pci_bus_bypass_iommu(bus)) {
+        find->found = pdev;
     }
 }
 
 static void find_vfio_under(PCIBus *bus, void *opaque)
 {
-    pci_for_each_device_under_bus(bus, find_vfio, opaque);
+    FindVfio *find = opaque;
+
+    if (pviommu_root_serving(bus) == find->device) {
+        pci_for_each_device_under_bus(bus, find_vfio, find);
+    }
 }
 
 /* A vfio-pci device asks for its address space once, when it is realized */
 bool pviommu_endpoints_check_order(PviommuDevice *s, Error **errp)
 {
-    PCIDevice *found = NULL;
+    FindVfio find = { .device = s };
 
-    if (!s->primary_bus) {
-        return true;
-    }
-    pci_for_each_bus(s->primary_bus, find_vfio_under, &found);
-    if (found) {
-        const char *id = DEVICE(found)->id;
+    pci_for_each_bus(s->primary_bus, find_vfio_under, &find);
+    if (find.found) {
+        const char *id = DEVICE(find.found)->id;
 
         error_setg(errp, "vfio-pci device %s at %02x.%x was created before "
                    "the IOMMU and would escape it", id ?: "without id",
-                   PCI_SLOT(found->devfn), PCI_FUNC(found->devfn));
+                   PCI_SLOT(find.found->devfn), PCI_FUNC(find.found->devfn));
         error_append_hint(errp, "Put -device pviommu-pci before every "
                           "-device vfio-pci on the command line.\n");
         return false;

@@ -90,7 +90,7 @@ static int add_map(void *fdt, const PviommuFdtIommu *iommu)
         return -FDT_ERR_EXISTS;
     }
     for (unsigned i = 0; !ret && i < iommu->ranges->len; i++) {
-        PviommuFdtRange r = g_array_index(iommu->ranges, PviommuFdtRange, i);
+        PviommuIdRange r = g_array_index(iommu->ranges, PviommuIdRange, i);
         const fdt32_t entry[] = {
             cpu_to_fdt32(r.first), cpu_to_fdt32(iommu->phandle),
             cpu_to_fdt32(r.first), cpu_to_fdt32(r.last - r.first + 1),

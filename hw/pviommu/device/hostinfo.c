@@ -214,24 +214,35 @@ static int add_block(RAMBlock *block, void *opaque)
     return 0;
 }
 
-/* Say before VFIO fails how much locked memory its devices need */
-void pviommu_host_info_check_memlock(PviommuDevice *s)
+/* How many times the guest's memory is pinned for the devices of an IOMMU */
+static unsigned count_pinned(PviommuDevice *s)
 {
-    /* Video memory and ROMs count too, and devices to come have some */
-    uint64_t ram = 32 * MiB, need = 0;
     bool counted = false;       /* devices on host page tables share them */
-    struct rlimit limit;
-
-    qemu_ram_foreach_block(add_block, &ram);
-    ram = ROUND_UP(ram, MiB);
+    unsigned count = 0;
 
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
         if (space->passthrough && !(space->passed && counted)) {
-            need += ram;
+            count++;
             counted |= space->passed != NULL;
         }
+    }
+    return count;
+}
+
+/* Say before VFIO fails how much locked memory its devices need */
+void pviommu_host_info_check_memlock(PviommuDevice *s)
+{
+    /* Video memory and ROMs count too, and devices to come have some */
+    uint64_t ram = 32 * MiB, need = 0;
+    PviommuDevice *each = NULL;
+    struct rlimit limit;
+
+    qemu_ram_foreach_block(add_block, &ram);
+    ram = ROUND_UP(ram, MiB);
+    while ((each = pviommu_next(each))) {
+        need += count_pinned(each) * ram;
     }
     if (getrlimit(RLIMIT_MEMLOCK, &limit) ||
         limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= need ||

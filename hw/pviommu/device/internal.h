@@ -20,6 +20,7 @@
 #include "qom/object.h"
 
 #include "pviommu/device.h"
+#include "pviommu/fdt.h"
 #include "pviommu/host.h"
 #include "pviommu/iommu.h"
 #include "pviommu/iommufd.h"
@@ -208,9 +209,11 @@ typedef struct PviommuEvents {
  * @said: mistakes that were logged, a bit each
  * @log: requests-log
  * @blocker: why the VM cannot migrate
+ * @next: the IOMMU that was made next, see pviommu_next()
  * @primary_bus: root bus whose devices are behind the IOMMU, or NULL
  * @own: the PCI function that holds the device, or NULL
  * @slot: the virtio-mmio slot that holds it, or NULL
+ * @primary_bus_name: property primary-bus
  * @boot_bypass: property boot-bypass
  * @granule: property granule
  * @aw_bits: property aw-bits; 0 for auto
@@ -253,9 +256,11 @@ struct PviommuDevice {
     FILE *log;
     Error *blocker;
 
+    QTAILQ_ENTRY(PviommuDevice) next;
     PCIBus *primary_bus;
     PCIDevice *own;
     VirtIOMMIOProxy *slot;
+    char *primary_bus_name;
     bool boot_bypass;
     char *granule;
     uint8_t aw_bits;
@@ -347,10 +352,21 @@ PviommuSpace *pviommu_table_space(PviommuDevice *s,
                                   const PviommuTable *table);
 void pviommu_table_lose(PviommuDevice *s, PviommuTable *table);
 
+/* roots.c: PCI root buses, and which IOMMU serves which */
+PviommuDevice *pviommu_next(const PviommuDevice *s);
+PviommuDevice *pviommu_root_serving(PCIBus *bus);
+bool pviommu_root_take(PviommuDevice *s, Error **errp);
+void pviommu_root_leave(PviommuDevice *s);
+void pviommu_root_check(PviommuDevice *s);
+
+/* ranges.c: which requester ids may be behind the IOMMU */
+GArray *pviommu_ranges_new(const PviommuDevice *s);
+
 /* endpoints.c: devices behind the IOMMU */
 extern const PCIIOMMUOps pviommu_pci_iommu_ops;
 void pviommu_endpoints_start(PviommuDevice *s);
 void pviommu_endpoints_stop(PviommuDevice *s);
+void pviommu_endpoints_settle(PviommuDevice *s);
 void pviommu_endpoints_renumber(PviommuDevice *s);
 uint32_t pviommu_space_endpoint_id(const PviommuSpace *space);
 char *pviommu_space_name(PviommuSpace *space);
@@ -395,7 +411,7 @@ bool pviommu_armvirt_publish(PviommuDevice *s);
 bool pviommu_microvm_add_table(const GByteArray *table);
 
 /* viot.c: ACPI table */
-GByteArray *pviommu_viot_build(const PviommuDevice *s);
+GByteArray *pviommu_viot_build(void);
 bool pviommu_viot_publish(PviommuDevice *s);
 
 /* introspect.c: qom-get */

@@ -53,25 +53,6 @@ static char *find_bridge(const void *fdt, PCIBus *bus)
     return NULL;
 }
 
-/* All requester ids below the root but the IOMMU's own */
-static GArray *find_ranges(PviommuDevice *s)
-{
-    GArray *ranges = g_array_new(FALSE, FALSE, sizeof(PviommuFdtRange));
-    PviommuFdtRange range = { 0, UINT16_MAX };
-
-    if (s->own) {
-        uint16_t own = pci_get_bdf(s->own);
-
-        range.last = own - 1;
-        if (own) {
-            g_array_append_val(ranges, range);
-        }
-        range = (PviommuFdtRange) { own + 1, UINT16_MAX };
-    }
-    g_array_append_val(ranges, range);
-    return ranges;
-}
-
 static GArray *find_slots(PviommuDevice *s)
 {
     GArray *slots = g_array_new(FALSE, FALSE, sizeof(PviommuFdtSlot));
@@ -99,13 +80,10 @@ static void warn(const char *why)
 
 static void publish_fdt(PviommuDevice *s, void *fdt)
 {
-    bool behind = s->primary_bus && !pci_bus_bypass_iommu(s->primary_bus);
     g_autofree char *bridge = find_bridge(fdt, s->primary_bus);
     g_autofree char *why = NULL;
     g_autoptr(GArray) slots = find_slots(s);
-    g_autoptr(GArray) ranges = behind
-        ? find_ranges(s)
-        : g_array_new(FALSE, FALSE, sizeof(PviommuFdtRange));
+    g_autoptr(GArray) ranges = pviommu_ranges_new(s);
     PviommuFdtIommu iommu = {
         .phandle = qemu_fdt_alloc_phandle(fdt),
         .is_pci = s->own,
@@ -129,13 +107,12 @@ static void publish_fdt(PviommuDevice *s, void *fdt)
     }
 }
 
-/* The IOMMU that waits for the board to have built its tables */
-static PviommuDevice *waiting;
+/* VIOT waits for the board to have built its tables */
+static bool waiting;
 
 static void board_done(Notifier *notifier, void *data)
 {
-    g_autoptr(GByteArray) table = waiting ? pviommu_viot_build(waiting)
-                                          : NULL;
+    g_autoptr(GByteArray) table = waiting ? pviommu_viot_build() : NULL;
 
     if (table && !pviommu_microvm_add_table(table)) {
         warn("the board has no ACPI tables");
@@ -160,7 +137,7 @@ void pviommu_publish(PviommuDevice *s)
         return;
     }
     if (object_dynamic_cast(OBJECT(current_machine), "microvm-machine")) {
-        waiting = s;
+        waiting = true;
         return;
     }
     if (pviommu_armvirt_publish(s)) {

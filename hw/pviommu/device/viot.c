@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pviommu: the ACPI table VIOT, by which an x86 guest finds the IOMMU
+ * pviommu: the ACPI table VIOT, by which a PC's guest finds the IOMMUs
  *
  * QEMU writes one for its own device only (build_viot() in hw/acpi/viot.c),
- * so this one is added as a user's table.  Bus numbers behind root ports are
- * the firmware's to give, so each root bus is covered up to the next one.
+ * so this one is added as a user's table.
  */
 #include "qemu/osdep.h"
 
 #include "hw/acpi/acpi.h"
 #include "hw/boards.h"
-#include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
 #include "qapi/error.h"
 #include "qemu/bswap.h"
@@ -33,11 +31,6 @@ enum {
     NODE_VIRTIO_MMIO_SIZE = 16,
 };
 
-typedef struct Root {
-    unsigned number;
-    bool bypass;
-} Root;
-
 static uint8_t *grow(GByteArray *table, unsigned size)
 {
     unsigned at = table->len;
@@ -47,109 +40,71 @@ static uint8_t *grow(GByteArray *table, unsigned size)
     return table->data + at;
 }
 
-/* A node for requests with @first to @last, whose number is the same */
-static void add_range(GByteArray *table, int first, int last)
+static uint8_t *add_node(GByteArray *table, unsigned type, unsigned size)
 {
-    uint8_t *node;
+    uint8_t *node = grow(table, size);
 
-    if (first > last) {
-        return;
-    }
-    node = grow(table, NODE_PCI_RANGE_SIZE);
-    node[0] = NODE_PCI_RANGE;
-    stw_le_p(node + 2, NODE_PCI_RANGE_SIZE);
-    stl_le_p(node + 4, first);
-    stw_le_p(node + 12, first);
-    stw_le_p(node + 14, last);
-    stw_le_p(node + 16, NODES_OFFSET);
+    node[0] = type;
+    stw_le_p(node + 2, size);
     stw_le_p(table->data + HEADER_SIZE,
              lduw_le_p(table->data + HEADER_SIZE) + 1);
+    return node;
 }
 
-/* The IOMMU itself */
+/* Requests of the range go to the IOMMU's node at offset @iommu */
+static void add_range(GByteArray *table, const PviommuIdRange *range,
+                      unsigned iommu)
+{
+    uint8_t *node = add_node(table, NODE_PCI_RANGE, NODE_PCI_RANGE_SIZE);
+
+    stl_le_p(node + 4, range->first);
+    stw_le_p(node + 12, range->first);
+    stw_le_p(node + 14, range->last);
+    stw_le_p(node + 16, iommu);
+}
+
+/* The same for a virtio-mmio device */
+static void add_slot(GByteArray *table, const PviommuPciEndpoint *e,
+                     unsigned iommu)
+{
+    uint8_t *node = add_node(table, NODE_MMIO, NODE_MMIO_SIZE);
+
+    stl_le_p(node + 4, e->id);
+    stq_le_p(node + 8, pviommu_slot_address(pviommu_slot_of(e->dev)));
+    stw_le_p(node + 16, iommu);
+}
+
+/* An IOMMU, and what is behind it */
 static void add_iommu(GByteArray *table, const PviommuDevice *s)
 {
+    g_autoptr(GArray) ranges = pviommu_ranges_new(s);
+    unsigned at = table->len;
     uint8_t *node;
 
     if (s->slot) {
-        node = grow(table, NODE_VIRTIO_MMIO_SIZE);
-        node[0] = NODE_VIRTIO_MMIO;
-        stw_le_p(node + 2, NODE_VIRTIO_MMIO_SIZE);
+        node = add_node(table, NODE_VIRTIO_MMIO, NODE_VIRTIO_MMIO_SIZE);
         stq_le_p(node + 8, pviommu_slot_address(s->slot));
     } else {
-        node = grow(table, NODE_VIRTIO_PCI_SIZE);
-        node[0] = NODE_VIRTIO_PCI;
-        stw_le_p(node + 2, NODE_VIRTIO_PCI_SIZE);
+        node = add_node(table, NODE_VIRTIO_PCI, NODE_VIRTIO_PCI_SIZE);
         stw_le_p(node + 6, pci_get_bdf(s->own));
     }
-}
-
-/* A node for each virtio-mmio device behind it */
-static void add_slots(GByteArray *table, const PviommuDevice *s)
-{
+    for (unsigned i = 0; i < ranges->len; i++) {
+        add_range(table, &g_array_index(ranges, PviommuIdRange, i), at);
+    }
     for (unsigned i = 0; i < s->endpoints->len; i++) {
         const PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
-        uint8_t *node;
 
-        if (e->pdev) {
-            continue;
-        }
-        node = grow(table, NODE_MMIO_SIZE);
-        node[0] = NODE_MMIO;
-        stw_le_p(node + 2, NODE_MMIO_SIZE);
-        stl_le_p(node + 4, e->id);
-        stq_le_p(node + 8, pviommu_slot_address(pviommu_slot_of(e->dev)));
-        stw_le_p(node + 16, NODES_OFFSET);
-        stw_le_p(table->data + HEADER_SIZE,
-                 lduw_le_p(table->data + HEADER_SIZE) + 1);
-    }
-}
-
-static int compare_roots(gconstpointer a, gconstpointer b)
-{
-    const Root *left = a, *right = b;
-
-    return (left->number > right->number) - (left->number < right->number);
-}
-
-static void add_roots(GByteArray *table, const PviommuDevice *s)
-{
-    g_autoptr(GArray) roots = g_array_new(FALSE, FALSE, sizeof(Root));
-    int own = s->own ? pci_get_bdf(s->own) : -1;
-    PCIBus *bus;
-    Root root;
-
-    root.number = pci_bus_num(s->primary_bus);
-    root.bypass = pci_bus_bypass_iommu(s->primary_bus);
-    g_array_append_val(roots, root);
-    QLIST_FOREACH(bus, &s->primary_bus->child, sibling) {
-        if (pci_bus_is_root(bus)) {
-            root.number = pci_bus_num(bus);
-            root.bypass = pci_bus_bypass_iommu(bus);
-            g_array_append_val(roots, root);
-        }
-    }
-    g_array_sort(roots, compare_roots);
-    for (unsigned i = 0; i < roots->len; i++) {
-        const Root *r = &g_array_index(roots, Root, i);
-        int first = r->number << 8;
-        int last = i + 1 < roots->len ? (r[1].number << 8) - 1 : 0xffff;
-
-        if (r->bypass) {
-            continue;
-        }
-        if (first <= own && own <= last) {
-            add_range(table, first, own - 1);
-            add_range(table, own + 1, last);
-        } else {
-            add_range(table, first, last);
+        if (!e->pdev) {
+            add_slot(table, e, at);
         }
     }
 }
 
-GByteArray *pviommu_viot_build(const PviommuDevice *s)
+/* The table of all IOMMUs */
+GByteArray *pviommu_viot_build(void)
 {
     GByteArray *table = g_byte_array_new();
+    PviommuDevice *s = NULL;
     uint8_t *header, sum = 0;
 
     header = grow(table, NODES_OFFSET);
@@ -159,13 +114,10 @@ GByteArray *pviommu_viot_build(const PviommuDevice *s)
     stl_le_p(header + 24, 1);
     memcpy(header + 28, "PVIO", 4);
     stl_le_p(header + 32, 1);
-    stw_le_p(header + HEADER_SIZE, 1);
     stw_le_p(header + HEADER_SIZE + 2, NODES_OFFSET);
-    add_iommu(table, s);
-    if (s->primary_bus) {
-        add_roots(table, s);
+    while ((s = pviommu_next(s))) {
+        add_iommu(table, s);
     }
-    add_slots(table, s);
 
     stl_le_p(table->data + 4, table->len);
     for (unsigned i = 0; i < table->len; i++) {
@@ -199,12 +151,16 @@ bool pviommu_viot_publish(PviommuDevice *s)
     if (!machine_shows_tables()) {
         return false;
     }
+    /* Notifiers run last in, first out: the first IOMMU is ready last */
+    if (s != pviommu_next(NULL)) {
+        return true;
+    }
     fd = qemu_memfd_create("pviommu-viot", 0, false, 0, 0, &err);
     if (fd < 0) {
         error_report_err(err);
         exit(1);
     }
-    table = pviommu_viot_build(s);
+    table = pviommu_viot_build();
     path = g_strdup_printf("/proc/self/fd/%d", fd);
     if (qemu_write_full(fd, table->data, table->len) != table->len) {
         error_report("pviommu: cannot write the ACPI table VIOT: %s",

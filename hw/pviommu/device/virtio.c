@@ -6,7 +6,6 @@
 
 #include "exec/address-spaces.h"
 #include "hw/boards.h"
-#include "hw/pci/pci_bus.h"
 #include "hw/qdev-properties.h"
 #include "hw/resettable.h"
 #include "migration/blocker.h"
@@ -178,13 +177,12 @@ static void ready(Notifier *notifier, void *data)
 {
     PviommuDevice *s = container_of(notifier, PviommuDevice, ready);
 
-    if (s->primary_bus &&
-        (s->primary_bus->iommu_ops != &pviommu_pci_iommu_ops ||
-         s->primary_bus->iommu_opaque != s)) {
-        error_report("pviommu: a device created later put another IOMMU on "
-                     "bus %s; use only one of them",
-                     BUS(s->primary_bus)->name);
-        exit(1);
+    pviommu_root_check(s);
+    pviommu_endpoints_settle(s);
+    if (!s->endpoints->len) {
+        warn_report("pviommu: no device is behind the IOMMU%s%s",
+                    s->primary_bus ? " of bus " : "",
+                    s->primary_bus ? BUS(s->primary_bus)->name : "");
     }
     pviommu_platform_check();
     pviommu_host_info_freeze(s);
@@ -222,18 +220,6 @@ static void add_msi_region(PviommuDevice *s)
     }
     s->regions = g_renew(PviommuRegion, s->regions, s->nr_regions + 1);
     s->regions[s->nr_regions++] = region;
-}
-
-static bool check_bus(PviommuDevice *s, Error **errp)
-{
-    if (s->primary_bus && s->primary_bus->iommu_ops) {
-        error_setg(errp, "bus %s has an IOMMU already",
-                   BUS(s->primary_bus)->name);
-        error_append_hint(errp, "Use one of pviommu-pci, virtio-iommu-pci "
-                          "and the machine's own IOMMU, once.\n");
-        return false;
-    }
-    return pviommu_endpoints_check_order(s, errp);
 }
 
 static bool parse_host_path(PviommuDevice *s, Error **errp)
@@ -300,8 +286,8 @@ static void device_realize(DeviceState *dev, Error **errp)
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
     PviommuDevice *s = PVIOMMU_DEVICE(dev);
 
-    if (!pviommu_mmio_plug(s, errp) || !check_bus(s, errp) ||
-        !parse_host_path(s, errp)) {
+    if (!pviommu_mmio_plug(s, errp) || !parse_host_path(s, errp) ||
+        !pviommu_root_take(s, errp)) {
         return;
     }
     add_msi_region(s);
@@ -323,9 +309,6 @@ static void device_realize(DeviceState *dev, Error **errp)
     s->more = virtio_bh_new_guarded(dev, pviommu_requests_more, s);
     pviommu_events_init(s);
 
-    if (s->primary_bus) {
-        pci_setup_iommu(s->primary_bus, &pviommu_pci_iommu_ops, s);
-    }
     pviommu_endpoints_start(s);
     pviommu_follow_memory_start(s);
     s->ready.notify = ready;
@@ -335,6 +318,7 @@ static void device_realize(DeviceState *dev, Error **errp)
 
 err_state:
     pviommu_platform_leave(s);
+    pviommu_root_leave(s);
     free_state(s);
 }
 
@@ -353,11 +337,8 @@ static void device_unrealize(DeviceState *dev)
     virtio_delete_queue(s->eventq);
     virtio_cleanup(vdev);
     migrate_del_blocker(&s->blocker);
-    if (s->primary_bus) {
-        s->primary_bus->iommu_ops = NULL;
-        s->primary_bus->iommu_opaque = NULL;
-    }
     pviommu_platform_leave(s);
+    pviommu_root_leave(s);
     free_state(s);
 }
 
@@ -379,6 +360,7 @@ static const Property properties[] = {
     DEFINE_PROP_STRING("requests-log", PviommuDevice, log_path),
     DEFINE_PROP_ARRAY("reserved-regions", PviommuDevice, nr_regions, regions,
                       pviommu_prop_region, PviommuRegion),
+    DEFINE_PROP_STRING("primary-bus", PviommuDevice, primary_bus_name),
 };
 
 static void device_class_init(ObjectClass *oc, void *data)

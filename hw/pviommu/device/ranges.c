@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: which requester ids may be behind an IOMMU, for what tells the
+ * guest so
+ *
+ * Ids hold bus numbers, which behind bridges are the guest's to give.  So each
+ * root bus is covered up to the next one.
+ */
+#include "qemu/osdep.h"
+
+#include "hw/pci/pci_bus.h"
+#include "hw/pci/pci_device.h"
+#include "qemu/bitmap.h"
+#include "internal.h"
+
+/* Requester ids of a segment */
+#define IDS (1 << 16)
+
+/* A root bus, and the requester ids that functions behind it may have */
+typedef struct Root {
+    PCIBus *bus;
+    unsigned first;
+    unsigned last;
+} Root;
+
+static int compare_roots(gconstpointer a, gconstpointer b)
+{
+    const Root *left = a, *right = b;
+
+    return (left->first > right->first) - (left->first < right->first);
+}
+
+static void add_root(GArray *roots, PCIBus *bus)
+{
+    Root root = { .bus = bus, .first = pci_bus_num(bus) << 8 };
+
+    g_array_append_val(roots, root);
+}
+
+/*
+ * The root bus of @s, or the one that this expander is on, and all its
+ * expanders, in the order of their numbers
+ */
+static GArray *find_roots(const PviommuDevice *s)
+{
+    GArray *roots = g_array_new(FALSE, FALSE, sizeof(Root));
+    PCIBus *main = s->primary_bus, *bus;
+
+    if (!main) {
+        return roots;
+    }
+    if (main->parent_dev) {
+        main = pci_get_bus(main->parent_dev);
+    }
+    add_root(roots, main);
+    QLIST_FOREACH(bus, &main->child, sibling) {
+        if (pci_bus_is_root(bus)) {
+            add_root(roots, bus);
+        }
+    }
+    g_array_sort(roots, compare_roots);
+    for (unsigned i = 0; i < roots->len; i++) {
+        Root *root = &g_array_index(roots, Root, i);
+
+        root->last = i + 1 < roots->len ? root[1].first - 1 : IDS - 1;
+    }
+    return roots;
+}
+
+/* The IOMMUs' own functions are nobody's endpoints */
+static void leave_out_iommus(unsigned long *ids)
+{
+    PviommuDevice *s = NULL;
+
+    while ((s = pviommu_next(s))) {
+        if (s->own) {
+            clear_bit(pci_get_bdf(s->own), ids);
+        }
+    }
+}
+
+static void add_ranges(GArray *ranges, const Root *root)
+{
+    g_autofree unsigned long *ids = bitmap_new(IDS);
+    unsigned end, first;
+
+    bitmap_set(ids, root->first, root->last - root->first + 1);
+    leave_out_iommus(ids);
+    for (first = find_first_bit(ids, IDS); first < IDS;
+         first = find_next_bit(ids, IDS, end)) {
+        PviommuIdRange range = { .first = first };
+
+        end = find_next_zero_bit(ids, IDS, first);
+        range.last = end - 1;
+        g_array_append_val(ranges, range);
+    }
+}
+
+/* An array of PviommuIdRange, in order; to be freed by g_array_unref() */
+GArray *pviommu_ranges_new(const PviommuDevice *s)
+{
+    GArray *ranges = g_array_new(FALSE, FALSE, sizeof(PviommuIdRange));
+    g_autoptr(GArray) roots = find_roots(s);
+
+    for (unsigned i = 0; i < roots->len; i++) {
+        const Root *root = &g_array_index(roots, Root, i);
+
+        if (pviommu_root_serving(root->bus) == s &&
+            !pci_bus_bypass_iommu(root->bus)) {
+            add_ranges(ranges, root);
+        }
+    }
+    return ranges;
+}
