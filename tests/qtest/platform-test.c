@@ -214,6 +214,19 @@ static void reset(void)
     viommu_stop(v);
 }
 
+/* They are in scope with all of them only */
+static void out_of_scope(void)
+{
+    Viommu *v = viommu_start("scope=passthrough,boot-bypass=off", RNG BEHIND);
+    Viommu *rng = rng_open(v);
+
+    assert_state(v, EP_RNG, "none");
+    assert_status(viommu_attach(v, 1, EP_RNG), NOENT);
+    g_assert_true(rng_reaches(rng, TARGET, TARGET));
+    rng_close(rng);
+    viommu_stop(v);
+}
+
 static void without_iommu_platform(void)
 {
     Viommu *v = viommu_start("boot-bypass=off", RNG " ");
@@ -236,6 +249,7 @@ int main(int argc, char **argv)
     ADD("platform/blocked", blocked);
     ADD("platform/beside-a-function", beside_a_function);
     ADD("platform/reset", reset);
+    ADD("platform/out-of-scope", out_of_scope);
     ADD("platform/without-iommu-platform", without_iommu_platform);
     return g_test_run();
 }

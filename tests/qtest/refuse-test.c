@@ -211,7 +211,7 @@ static void two_iommus(void)
 }
 
 #define PXB "-device pxb-pcie,id=x,bus_nr=64 "
-#define PORT "-device pcie-root-port,id=rp,bus=x "
+#define PORT "-device pcie-root-port,id=rp,bus=x,addr=1.0 "
 #define Q P ",bus=pcie.0"
 
 static void primary_bus(void)
@@ -244,6 +244,36 @@ static void two_iommus_of_roots(void)
             "put another IOMMU on", "bus x");
     refuses("-M q35 " PXB Q ",primary-bus=x -device virtio-iommu-pci,"
             "bus=pcie.0", "put another IOMMU on", "bus x");
+}
+
+static void scope(void)
+{
+    static const char *const malformed[] = {
+        "some", "4", "4.8", "20.0", "g.0", "4.0.0", "4.0:", ":4.0", "4.0/",
+        "/4.0", "4.0//1.0", "00:04.0", "-1.0", "4.0 ",
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(malformed); i++) {
+        g_autofree char *args = g_strdup_printf("-M q35 " P ",scope='%s'",
+                                                malformed[i]);
+
+        refuses(args, "is not a place", "SLOT.FUNCTION");
+    }
+    refuses("-M q35 " P ",scope=", "no place", "scope");
+    refuses("-M q35 " P ",scope=5.0", "no device at 5.0", "addr=");
+    refuses("-M q35 " P ",scope=5.0,addr=5.0", "at 5.0", "it is one");
+    refuses("-M q35 " P ",scope=1f.0/0.0", "no device at 1f.0/0.0", "addr=");
+    refuses("-M q35 " P ",scope=5.0/1.0 -device pcie-pci-bridge,id=br,addr=5.0 "
+            "-device edu,bus=br,addr=1.0", "at 5.0/1.0", "name the bridge");
+    refuses("-M q35,default_bus_bypass_iommu=on " P ",scope=1f.0", "at 1f.0",
+            "bypasses");
+    refuses("-M q35 " P ",scope=8.0/1.0 -device pxb-pcie,id=x,bus_nr=64,"
+            "addr=8.0 " PORT Q ",primary-bus=x", "at 8.0/1.0", "has another");
+    takes("-M q35 " P ",scope=5.0 -device edu,addr=5.0", NULL);
+    takes("-M q35 " P ",scope=0.0:1f.0:1F.2", NULL);
+    takes("-M q35 " P ",scope=all", NULL);
+    takes("-M q35 " P ",scope=passthrough", "no device is behind");
+    takes("-M pc " P ",scope=1.1", NULL);
 }
 
 static void places(void)
@@ -453,6 +483,7 @@ int main(int argc, char **argv)
     qtest_add_func("pviommu/refuse/two-iommus", two_iommus);
     qtest_add_func("pviommu/refuse/primary-bus", primary_bus);
     qtest_add_func("pviommu/refuse/two-iommus-of-roots", two_iommus_of_roots);
+    qtest_add_func("pviommu/refuse/scope", scope);
     qtest_add_func("pviommu/refuse/places", places);
     qtest_add_func("pviommu/refuse/machines", machines);
     qtest_add_func("pviommu/refuse/machines-of-arm", machines_of_arm);

@@ -385,7 +385,7 @@ static void observed(const void *how)
     g_autofree char *arg = watch_arg(how, 1);
     g_autofree char *args = g_strdup_printf(
         "%s " EXPANDER SECOND PORT "-device pviommu-observer,watch=%s,id=o1,"
-        "bus=rp ", arg, (const char *)how);
+        "bus=rp ", arg, watch_how(how));
     Viommu *v = viommu_start(NULL, args);
     Viommu *second = viommu_beside(v, "second", SECOND_BDF);
     Watch *w[] = { watch_open(v, 0), g_new0(Watch, 1) };
@@ -440,6 +440,6 @@ int main(int argc, char **argv)
     ADD("roots/aliases", aliases);
     ADD("roots/hotplug", hotplug);
     qtest_add_data_func("pviommu/roots/listener", "listener", observed);
-    qtest_add_data_func("pviommu/roots/container", "container", observed);
+    watch_add("roots", "observed", observed);
     return g_test_run();
 }

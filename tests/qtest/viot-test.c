@@ -18,6 +18,10 @@
 #define SECOND "-device pviommu-pci,id=second,bus=pcie.0,addr=11.0," \
                "primary-bus=x "
 
+/* ACPI hot-plug of PCI on machine pc (docs/specs/acpi_pci_hotplug.rst) */
+#define ACPI_PCIHP_EJECT 0xae08
+#define ACPI_PCIHP_SELECT 0xae10
+
 enum { NODES = 48, RANGE_SIZE = 24, IOMMU_SIZE = 16 };
 
 /* The only table of the signature, or NULL; to be freed */
@@ -192,6 +196,64 @@ static void roots_that_bypass(void)
                  "80: 0-7f 81-87 89-3fff 88:");
 }
 
+#define PORTS "-device pcie-root-port,id=r3,addr=3.0,chassis=1 " \
+              "-device pcie-root-port,id=r6,addr=6.0,chassis=2 "
+
+/* Only what is in scope, as far as bus numbers tell */
+static void assert_scope(const char *scope, const char *args,
+                         const char *unnumbered, const char *numbered)
+{
+    g_autofree char *before = NULL, *after = NULL;
+    Viommu *v = viommu_boot(scope, args);
+
+    before = nodes(v);
+    g_assert_cmpstr(before, ==, unnumbered);
+    qtest_system_reset(v->qts);
+    viommu_set_bridge(v, 0x18, 0, 1, 1);
+    viommu_set_bridge(v, 0x30, 0, 2, 2);
+    after = nodes(v);
+    g_assert_cmpstr(after, ==, numbered);
+    viommu_stop(v);
+}
+
+static void scope(void)
+{
+    assert_scope("scope=all", PORTS EDU_A, "80: 0-7f 81-ffff",
+                 "80: 0-7f 81-ffff");
+    assert_scope("scope=4.0", PORTS EDU_A, "80: 20-20", "80: 20-20");
+    assert_scope("scope=4.0:1f.0:1f.2:0.0", PORTS EDU_A,
+                 "80: 0-0 20-20 f8-f8 fa-fa", "80: 0-0 20-20 f8-f8 fa-fa");
+    assert_scope("scope=3.0", PORTS EDU_A,
+                 "80: 18-18 100-ffff", "80: 18-18 100-1ff 300-ffff");
+    assert_scope("scope=6.0/0.1", PORTS "-device " EDU ",bus=r6,addr=0.1 "
+                 "-device " EDU ",bus=r6,addr=0.0,multifunction=on ",
+                 "80: 100-ffff", "80: 201-201 300-ffff");
+    assert_scope("scope=passthrough", PORTS EDU_A "-device " EDU ",bus=r6 ",
+                 "80: 1-17 19-1f 21-2f 31-7f 81-f7 f9-f9 fc-ffff",
+                 "80: 1-17 19-1f 21-2f 31-7f 81-f7 f9-f9 fc-1ff 201-ffff");
+}
+
+/* The guest ejects a device that scope names, and reads the table again */
+static void scope_of_none(void)
+{
+    Viommu *v = g_new0(Viommu, 1);
+    g_autofree char *found = NULL;
+
+    v->qts = qtest_init("-machine pc -m 256M -nodefaults "
+                        "-device pviommu-pci,id=iommu,addr=10.0,scope=4.0 "
+                        EDU_A);
+    viommu_adopt(v);
+    assert_state(v, EP_A, "bypass");
+    qtest_outl(v->qts, ACPI_PCIHP_SELECT, 0);
+    qtest_outl(v->qts, ACPI_PCIHP_EJECT, 1 << 4);
+    qtest_qmp_eventwait(v->qts, "DEVICE_DELETED");
+    qtest_system_reset(v->qts);
+    viommu_map_registers(v);
+    found = nodes(v);
+    g_assert_cmpstr(found, ==, "80: 20-20");
+    viommu_stop(v);
+}
+
 static void root_that_bypasses(void)
 {
     Viommu *v = viommu_boot(NULL, "-M default_bus_bypass_iommu=on " EDU_A);
@@ -245,6 +307,8 @@ int main(int argc, char **argv)
     ADD("viot/expanders", expanders);
     ADD("viot/several-iommus", several_iommus);
     ADD("viot/expander-alone", expander_alone);
+    ADD("viot/scope", scope);
+    ADD("viot/scope-of-none", scope_of_none);
     ADD("viot/root-that-bypasses", root_that_bypasses);
     ADD("viot/roots-that-bypass", roots_that_bypass);
     ADD("viot/after-a-reset", after_a_reset);

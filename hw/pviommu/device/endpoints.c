@@ -54,7 +54,7 @@ static bool is_aliased(const PCIDevice *pdev)
            pdev->requester_id_cache.type != PCI_REQ_ID_BDF;
 }
 
-static bool is_vfio(const PCIDevice *pdev)
+bool pviommu_is_vfio(const PCIDevice *pdev)
 {
     return pdev && object_dynamic_cast(OBJECT(pdev), "vfio-pci");
 }
@@ -66,7 +66,7 @@ static bool is_pviommu(const PCIDevice *pdev)
 }
 
 /* The function at an address, also while it is still being realized */
-static PCIDevice *device_at(PCIBus *bus, int devfn)
+PCIDevice *pviommu_device_at(PCIBus *bus, int devfn)
 {
     BusChild *child;
 
@@ -115,7 +115,7 @@ static int host_group_of(PCIDevice *pdev)
     GDir *dir;
     int count = 0;
 
-    if (!is_vfio(pdev) || is_aliased(pdev)) {
+    if (!pviommu_is_vfio(pdev) || is_aliased(pdev)) {
         return -1;
     }
     path = host_group_path(pdev);
@@ -190,7 +190,7 @@ static PviommuSpace *make_space(PviommuDevice *s, PCIBus *bus, int devfn,
     if (tables) {
         pviommu_tables_expect(space, pdev);
     }
-    if (is_vfio(pdev) && !space->passthrough) {
+    if (pviommu_is_vfio(pdev) && !space->passthrough) {
         space->passthrough = true;
         pviommu_host_info_check_memlock(s);
     }
@@ -200,7 +200,7 @@ static PviommuSpace *make_space(PviommuDevice *s, PCIBus *bus, int devfn,
 static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
 {
     PviommuDevice *s = opaque;
-    PCIDevice *pdev = device_at(bus, devfn);
+    PCIDevice *pdev = pviommu_device_at(bus, devfn);
     PviommuPciEndpoint *e = endpoint_of(s, pdev);
     PviommuSpace *space;
 
@@ -208,8 +208,13 @@ static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
         return &address_space_memory;
     }
     /* The way to the host is chosen once for a device */
-    space = e && !is_aliased(pdev) ? e->space
-                                   : make_space(s, bus, devfn, pdev);
+    if (e && !is_aliased(pdev)) {
+        space = e->space;
+    } else if (pviommu_scope_holds(s, bus, devfn)) {
+        space = make_space(s, bus, devfn, pdev);
+    } else {
+        return &address_space_memory;
+    }
     return space->passed ? pviommu_tables_as(s) : &space->as;
 }
 
@@ -226,7 +231,7 @@ static bool set_iommu_device(PCIBus *bus, void *opaque, int devfn,
                              HostIOMMUDevice *hiod, Error **errp)
 {
     PviommuDevice *s = opaque;
-    PCIDevice *pdev = device_at(bus, devfn);
+    PCIDevice *pdev = pviommu_device_at(bus, devfn);
     PviommuSpace *space = space_of(s, pdev);
 
     if (!space) {
@@ -249,7 +254,7 @@ static bool set_iommu_device(PCIBus *bus, void *opaque, int devfn,
 static void unset_iommu_device(PCIBus *bus, void *opaque, int devfn)
 {
     PviommuDevice *s = opaque;
-    PCIDevice *pdev = device_at(bus, devfn);
+    PCIDevice *pdev = pviommu_device_at(bus, devfn);
     PviommuSpace *space = pdev ? space_of(s, pdev) : NULL;
 
     if (space && space->passed) {
@@ -490,7 +495,8 @@ static void find_vfio(PCIBus *bus, PCIDevice *pdev, void *opaque)
 {
     FindVfio *find = opaque;
 
-    if (!find->found && is_vfio(pdev) && !pci_bus_bypass_iommu(bus)) {
+    if (!find->found && pviommu_is_vfio(pdev) && !pci_bus_bypass_iommu(bus) &&
+        pviommu_scope_holds(find->device, bus, pdev->devfn)) {
         find->found = pdev;
     }
 }

@@ -181,6 +181,13 @@ typedef struct PviommuEvents {
     QEMUBH *bh;
 } PviommuEvents;
 
+/* Which functions the IOMMU is for */
+typedef enum PviommuScope {
+    PVIOMMU_SCOPE_ALL,
+    PVIOMMU_SCOPE_PASSTHROUGH,
+    PVIOMMU_SCOPE_LIST,
+} PviommuScope;
+
 /**
  * struct PviommuDevice - the virtio device
  * @parent_obj: the base
@@ -214,6 +221,9 @@ typedef struct PviommuEvents {
  * @own: the PCI function that holds the device, or NULL
  * @slot: the virtio-mmio slot that holds it, or NULL
  * @primary_bus_name: property primary-bus
+ * @scope_name: property scope
+ * @scope: what it says
+ * @places: for PVIOMMU_SCOPE_LIST, the ways to functions: GByteArray *
  * @boot_bypass: property boot-bypass
  * @granule: property granule
  * @aw_bits: property aw-bits; 0 for auto
@@ -261,6 +271,9 @@ struct PviommuDevice {
     PCIDevice *own;
     VirtIOMMIOProxy *slot;
     char *primary_bus_name;
+    char *scope_name;
+    PviommuScope scope;
+    GPtrArray *places;
     bool boot_bypass;
     char *granule;
     uint8_t aw_bits;
@@ -359,10 +372,21 @@ bool pviommu_root_take(PviommuDevice *s, Error **errp);
 void pviommu_root_leave(PviommuDevice *s);
 void pviommu_root_check(PviommuDevice *s);
 
+/* scope.c: which functions the IOMMU is for */
+bool pviommu_scope_parse(PviommuDevice *s, Error **errp);
+void pviommu_scope_free(PviommuDevice *s);
+void pviommu_scope_check(const PviommuDevice *s);
+bool pviommu_scope_holds(const PviommuDevice *s, PCIBus *bus, int devfn);
+bool pviommu_scope_may_hold(const PviommuDevice *s, PCIBus *bus, int devfn);
+bool pviommu_scope_goes_behind(const PviommuDevice *s);
+
 /* ranges.c: which requester ids may be behind the IOMMU */
 GArray *pviommu_ranges_new(const PviommuDevice *s);
+unsigned pviommu_ranges_to_come(void);
 
 /* endpoints.c: devices behind the IOMMU */
+bool pviommu_is_vfio(const PCIDevice *pdev);
+PCIDevice *pviommu_device_at(PCIBus *bus, int devfn);
 extern const PCIIOMMUOps pviommu_pci_iommu_ops;
 void pviommu_endpoints_start(PviommuDevice *s);
 void pviommu_endpoints_stop(PviommuDevice *s);
@@ -413,6 +437,7 @@ bool pviommu_microvm_add_table(const GByteArray *table);
 /* viot.c: ACPI table */
 GByteArray *pviommu_viot_build(void);
 bool pviommu_viot_publish(PviommuDevice *s);
+void pviommu_viot_refresh(void);
 
 /* introspect.c: qom-get */
 void pviommu_introspect_class_init(ObjectClass *oc);

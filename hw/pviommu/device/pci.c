@@ -4,6 +4,7 @@
  */
 #include "qemu/osdep.h"
 
+#include "hw/acpi/acpi_aml_interface.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/qdev-properties.h"
 #include "hw/virtio/virtio-pci.h"
@@ -42,11 +43,18 @@ static void pci_realize(VirtIOPCIProxy *proxy, Error **errp)
     qdev_realize(DEVICE(&pci->device), BUS(&proxy->bus), errp);
 }
 
+/* The board asks for AML whenever it builds its tables, VIOT among them */
+static void build_aml(AcpiDevAmlIf *adev, Aml *scope)
+{
+    pviommu_viot_refresh();
+}
+
 static void pci_class_init(ObjectClass *oc, void *data)
 {
     DeviceClass *dc = DEVICE_CLASS(oc);
     PCIDeviceClass *pc = PCI_DEVICE_CLASS(oc);
 
+    ACPI_DEV_AML_IF_CLASS(oc)->build_dev_aml = build_aml;
     VIRTIO_PCI_CLASS(oc)->realize = pci_realize;
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     device_class_set_props(dc, properties);
@@ -66,8 +74,13 @@ static void pci_instance_init(Object *obj)
 
 void pviommu_pci_init_type(void)
 {
+    static InterfaceInfo interfaces[] = {
+        { TYPE_ACPI_DEV_AML_IF },
+        { }
+    };
     static const VirtioPCIDeviceTypeInfo info = {
         .generic_name = TYPE_PVIOMMU_PCI,
+        .interfaces = interfaces,
         .instance_size = sizeof(PviommuPci),
         .instance_init = pci_instance_init,
         .class_init = pci_class_init,

@@ -95,14 +95,14 @@ static bool has_endpoints(const PviommuDevice *s)
 }
 
 /*
- * Take virtio-mmio devices: the first IOMMU does, or the platform form if it
- * comes before the devices.  Returns false where that cannot be.
+ * Take virtio-mmio devices: the first IOMMU whose scope is all does, or the
+ * platform form if it comes before the devices.  Returns false where that cannot be.
  */
 bool pviommu_platform_take(PviommuDevice *s, Error **errp)
 {
     ObjectClass *bus = object_class_by_name(TYPE_VIRTIO_MMIO_BUS);
 
-    if (!bus || (owner && !s->slot)) {
+    if (!bus || (owner && !s->slot) || s->scope != PVIOMMU_SCOPE_ALL) {
         return true;
     }
     if (owner && (owner->slot || has_endpoints(owner))) {

@@ -3,8 +3,9 @@
  * pviommu: which requester ids may be behind an IOMMU, for what tells the
  * guest so
  *
- * Ids hold bus numbers, which behind bridges are the guest's to give.  So each
- * root bus is covered up to the next one.
+ * Ids hold bus numbers, which behind bridges are the guest's to give.  Until
+ * it has, each root bus is covered up to the next one; then what is out of
+ * scope is left out.
  */
 #include "qemu/osdep.h"
 
@@ -79,12 +80,42 @@ static void leave_out_iommus(unsigned long *ids)
     }
 }
 
-static void add_ranges(GArray *ranges, const Root *root)
+typedef struct Marks {
+    const PviommuDevice *device;
+    const Root *root;
+    unsigned long *ids;
+} Marks;
+
+/* Mark what may be behind the IOMMU of a bus whose number is known */
+static void mark_bus(PCIBus *bus, void *opaque)
+{
+    Marks *marks = opaque;
+    const Root *root = marks->root;
+    unsigned first = pci_bus_num(bus) << 8;
+
+    if (bus != root->bus && (first <= root->first || first > root->last)) {
+        return;
+    }
+    for (unsigned devfn = 0; devfn < PCI_DEVFN_MAX; devfn++) {
+        if (pviommu_scope_may_hold(marks->device, bus, devfn)) {
+            set_bit(first + devfn, marks->ids);
+        } else {
+            clear_bit(first + devfn, marks->ids);
+        }
+    }
+}
+
+static void add_ranges(GArray *ranges, const PviommuDevice *s,
+                       const Root *root)
 {
     g_autofree unsigned long *ids = bitmap_new(IDS);
+    Marks marks = { s, root, ids };
     unsigned end, first;
 
-    bitmap_set(ids, root->first, root->last - root->first + 1);
+    if (pviommu_scope_goes_behind(s)) {
+        bitmap_set(ids, root->first, root->last - root->first + 1);
+    }
+    pci_for_each_bus(root->bus, mark_bus, &marks);
     leave_out_iommus(ids);
     for (first = find_first_bit(ids, IDS); first < IDS;
          first = find_next_bit(ids, IDS, end)) {
@@ -107,8 +138,35 @@ GArray *pviommu_ranges_new(const PviommuDevice *s)
 
         if (pviommu_root_serving(root->bus) == s &&
             !pci_bus_bypass_iommu(root->bus)) {
-            add_ranges(ranges, root);
+            add_ranges(ranges, s, root);
         }
     }
     return ranges;
+}
+
+static void count_functions(PCIBus *bus, void *opaque)
+{
+    unsigned *count = opaque;
+
+    for (unsigned devfn = 0; devfn < PCI_DEVFN_MAX; devfn++) {
+        *count += bus->devices[devfn] != NULL;
+    }
+    *count += 1;
+}
+
+/*
+ * How many ranges more there may be in all when buses have numbers: one
+ * function, or one bus, splits a range in two at most
+ */
+unsigned pviommu_ranges_to_come(void)
+{
+    PviommuDevice *s = NULL;
+    unsigned count = 0;
+
+    while ((s = pviommu_next(s))) {
+        if (s->primary_bus) {
+            pci_for_each_bus(s->primary_bus, count_functions, &count);
+        }
+    }
+    return count;
 }

@@ -3,7 +3,11 @@
  * pviommu: the ACPI table VIOT, by which a PC's guest finds the IOMMUs
  *
  * QEMU writes one for its own device only (build_viot() in hw/acpi/viot.c),
- * so this one is added as a user's table.
+ * so this one is added as a user's table.  It holds bus numbers, which behind
+ * root ports are the firmware's to give.  So it is written anew whenever the
+ * board builds its tables: the last time is when the firmware, which has
+ * numbered buses then, reads them (acpi_build_update() in
+ * hw/i386/acpi-build.c).
  */
 #include "qemu/osdep.h"
 
@@ -17,6 +21,8 @@
 #include "qemu/memfd.h"
 #include "qemu/option.h"
 #include "internal.h"
+
+#define OEM_ID "PVIOMM"
 
 enum {
     HEADER_SIZE = 36,
@@ -109,7 +115,7 @@ GByteArray *pviommu_viot_build(void)
 
     header = grow(table, NODES_OFFSET);
     memcpy(header, "VIOT", 4);
-    memcpy(header + 10, "PVIOMM", 6);
+    memcpy(header + 10, OEM_ID, 6);
     memcpy(header + 16, "PVIOMMU ", 8);
     stl_le_p(header + 24, 1);
     memcpy(header + 28, "PVIO", 4);
@@ -125,6 +131,24 @@ GByteArray *pviommu_viot_build(void)
     }
     table->data[9] = -sum;
     return table;
+}
+
+/* The board builds its tables: ours goes where the first version is */
+void pviommu_viot_refresh(void)
+{
+    for (uint8_t *old = acpi_table_first(); old; old = acpi_table_next(old)) {
+        GByteArray *table;
+
+        if (memcmp(old, "VIOT", 4) || memcmp(old + 10, OEM_ID, 6)) {
+            continue;
+        }
+        table = pviommu_viot_build();
+        if (table->len <= acpi_table_len(old)) {
+            memset(old, 0, acpi_table_len(old));
+            memcpy(old, table->data, table->len);
+        }
+        g_byte_array_free(table, TRUE);
+    }
 }
 
 static bool machine_shows_tables(void)
@@ -161,6 +185,8 @@ bool pviommu_viot_publish(PviommuDevice *s)
         exit(1);
     }
     table = pviommu_viot_build();
+    grow(table, pviommu_ranges_to_come() * NODE_PCI_RANGE_SIZE);
+    stl_le_p(table->data + 4, table->len);
     path = g_strdup_printf("/proc/self/fd/%d", fd);
     if (qemu_write_full(fd, table->data, table->len) != table->len) {
         error_report("pviommu: cannot write the ACPI table VIOT: %s",

@@ -178,6 +178,7 @@ static void ready(Notifier *notifier, void *data)
     PviommuDevice *s = container_of(notifier, PviommuDevice, ready);
 
     pviommu_root_check(s);
+    pviommu_scope_check(s);
     pviommu_endpoints_settle(s);
     if (!s->endpoints->len) {
         warn_report("pviommu: no device is behind the IOMMU%s%s",
@@ -275,6 +276,7 @@ static void free_state(PviommuDevice *s)
     g_hash_table_destroy(s->probed);
     pviommu_iommu_free(s->iommu);
     g_rw_lock_clear(&s->lock);
+    pviommu_scope_free(s);
     if (s->log) {
         fclose(s->log);
         s->log = NULL;
@@ -287,7 +289,11 @@ static void device_realize(DeviceState *dev, Error **errp)
     PviommuDevice *s = PVIOMMU_DEVICE(dev);
 
     if (!pviommu_mmio_plug(s, errp) || !parse_host_path(s, errp) ||
-        !pviommu_root_take(s, errp)) {
+        !pviommu_scope_parse(s, errp)) {
+        return;
+    }
+    if (!pviommu_root_take(s, errp)) {
+        pviommu_scope_free(s);
         return;
     }
     add_msi_region(s);
@@ -361,6 +367,7 @@ static const Property properties[] = {
     DEFINE_PROP_ARRAY("reserved-regions", PviommuDevice, nr_regions, regions,
                       pviommu_prop_region, PviommuRegion),
     DEFINE_PROP_STRING("primary-bus", PviommuDevice, primary_bus_name),
+    DEFINE_PROP_STRING("scope", PviommuDevice, scope_name),
 };
 
 static void device_class_init(ObjectClass *oc, void *data)
