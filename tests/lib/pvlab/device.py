@@ -3,14 +3,15 @@
 
 
 class Device:
-    """The device with the id "iommu" of a machine."""
+    """The device with an id of a machine."""
 
-    def __init__(self, machine):
+    def __init__(self, machine, name="iommu"):
         self._machine = machine
+        self._name = name
 
     def get(self, name):
         """A property, such as "requests"."""
-        return self._machine.get("iommu", name)
+        return self._machine.get(self._name, name)
 
     def mappings(self) -> int:
         """How many mappings there are in all domains."""

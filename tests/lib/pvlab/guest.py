@@ -28,10 +28,11 @@ wait
 """
 
 
-def initrd(kernel: Kernel, target: Path, board=PC, files=None):
-    """Write the guest's initramfs to TARGET.  FILES: more of them, as
-    initramfs.build() takes them."""
-    initramfs.build(target, kernel, MODULES if kernel.has_modules else (),
+def initrd(kernel: Kernel, target: Path, board=PC, without=(), files=None):
+    """Write the guest's initramfs to TARGET, but for modules WITHOUT.
+    FILES: more of them, as initramfs.build() takes them."""
+    modules = [name for name in MODULES if name not in without]
+    initramfs.build(target, kernel, modules if kernel.has_modules else (),
                     INIT % agent.loop(board.port), files)
 
 
