@@ -9,6 +9,9 @@ from pvlab import host
 from pvlab.passed import MEMORY_MIB, PORT_DISK
 from pvlab.tap import check, same
 
+# Where the guest finds an emulated device
+PLAIN = "0000:00:07.0"
+
 
 def locked_at_start(lab, properties) -> float:
     """The memory locked before the guest's first instruction, in MiB."""
@@ -47,15 +50,31 @@ def starts(lab):
 
 def hot_plug(lab):
     """The disk leaves the running guest and comes back."""
-    names = [f"hot-plug/{name}" for name in (
-        "read-equals-image", "removed-lets-memory-go", "added-again",
-        "poweroff")]
+    plugged(lab, "hot-plug", "")
+
+
+def scope(lab):
+    """The same, where only passed-through devices are behind the IOMMU."""
+    if lab.iommu.ours:
+        plugged(lab, "scope", "scope=passthrough")
+
+
+def plugged(lab, name, properties):
+    """The disk in a hot-plug slot, and an emulated device, PLAIN."""
+    names = [f"{name}/{case}" for case in (
+        "read-equals-image", "emulated-device", "removed-lets-memory-go",
+        "added-again", "poweroff")]
     if not lab.wanted(*names):
         return
 
     def first():
         cases.read()
         same(linux.group_type(PORT_DISK), LAZY, "type of the disk's group")
+
+    def emulated():
+        linux.adopt(PLAIN)
+        same(linux.group_type(PLAIN), None if properties else LAZY,
+             "type of the emulated device's group")
 
     def removed():
         running.machine.qmp("device_del", id="disk")
@@ -79,13 +98,13 @@ def hot_plug(lab):
         cases.write()
         same(linux.group_type(PORT_DISK), LAZY, "type of the disk's group")
 
-    with lab.start("hot-plug", port=True) as running:
+    with lab.start(name, port=True, properties=properties,
+                   after=("-device", f"edu,addr={PLAIN[-4:]}")) as running:
         cases = lab.boot(running)
         linux = running.linux
-        lab.case(names[0], first)
-        lab.case(names[1], removed)
-        lab.case(names[2], added)
-        lab.case(names[3], cases.poweroff)
+        for case, function in zip(names, (first, emulated, removed, added,
+                                          cases.poweroff)):
+            lab.case(case, function)
 
 
-GUESTS = (starts, hot_plug)
+GUESTS = (starts, hot_plug, scope)
