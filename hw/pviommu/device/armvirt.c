@@ -4,11 +4,13 @@
  *
  * The board shows no tables of users, but writes a VIOT itself where it has
  * a virtio IOMMU on PCI (virt_acpi_build() in hw/arm/virt-acpi-build.c), and
- * for that ours is one.  It knows of none in a slot, nor of endpoints there.
+ * for that ours is one, that of the main root bus.  It knows of no other, of
+ * none in a slot, nor of endpoints there.
  */
 #include "qemu/osdep.h"
 
 #include "hw/arm/virt.h"
+#include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
 #include "internal.h"
 
@@ -28,13 +30,15 @@ static VirtMachineState *armvirt(void)
 bool pviommu_armvirt_publish(PviommuDevice *s)
 {
     VirtMachineState *vms = armvirt();
+    bool told;
 
     if (!vms || vms->acpi == ON_OFF_AUTO_OFF) {
         return false;
     }
-    if (s->own && vms->iommu == VIRT_IOMMU_NONE) {
+    told = s->own && !s->primary_bus->parent_dev;
+    if (told && vms->iommu == VIRT_IOMMU_NONE) {
         vms->iommu = VIRT_IOMMU_VIRTIO;
         vms->virtio_iommu_bdf = pci_get_bdf(s->own);
     }
-    return s->slot && vms->bootinfo.firmware_loaded;
+    return !told && vms->bootinfo.firmware_loaded;
 }

@@ -141,8 +141,9 @@ void pviommu_publish(PviommuDevice *s)
         return;
     }
     if (pviommu_armvirt_publish(s)) {
-        warn("the firmware's ACPI tables know none in a virtio-mmio slot; use "
-             "pviommu-pci, or -machine acpi=off");
+        warn("the firmware's ACPI tables know only that of the main root bus, "
+             "and none in a virtio-mmio slot; use pviommu-pci, or -machine "
+             "acpi=off");
     }
     if (current_machine->fdt && !current_machine->dtb) {
         publish_fdt(s, current_machine->fdt);
