@@ -96,7 +96,8 @@ static bool has_endpoints(const PviommuDevice *s)
 
 /*
  * Take virtio-mmio devices: the first IOMMU whose scope is all does, or the
- * platform form if it comes before the devices.  Returns false where that cannot be.
+ * platform form if it comes before the devices.  Returns false where that
+ * cannot be.
  */
 bool pviommu_platform_take(PviommuDevice *s, Error **errp)
 {

@@ -96,7 +96,8 @@ static PCIBus *find_root(const char *name, Error **errp)
 
 /*
  * Take the root bus that the user named, or the one that the transport
- * chose, if any.  From here on QEMU asks the IOMMU about the functions behind it.
+ * chose, if any.  From here on QEMU asks the IOMMU about the functions
+ * behind it.
  */
 bool pviommu_root_take(PviommuDevice *s, Error **errp)
 {
