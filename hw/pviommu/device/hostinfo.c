@@ -214,10 +214,13 @@ static int add_block(RAMBlock *block, void *opaque)
     return 0;
 }
 
-/* How many times the guest's memory is pinned for the devices of an IOMMU */
-static unsigned count_pinned(PviommuDevice *s)
+/*
+ * How many times the guest's memory is pinned for the devices of an IOMMU;
+ * those on host page tables share them
+ */
+static unsigned count_pinned(PviommuDevice *s, bool *tables)
 {
-    bool counted = false;       /* devices on host page tables share them */
+    bool counted = false;
     unsigned count = 0;
 
     for (unsigned i = 0; i < s->spaces->len; i++) {
@@ -228,6 +231,7 @@ static unsigned count_pinned(PviommuDevice *s)
             counted |= space->passed != NULL;
         }
     }
+    *tables |= counted;
     return count;
 }
 
@@ -238,11 +242,12 @@ void pviommu_host_info_check_memlock(PviommuDevice *s)
     uint64_t ram = 32 * MiB, need = 0;
     PviommuDevice *each = NULL;
     struct rlimit limit;
+    bool bypass = pviommu_iommu_config(s->iommu)->bypass, tables = false;
 
     qemu_ram_foreach_block(add_block, &ram);
     ram = ROUND_UP(ram, MiB);
     while ((each = pviommu_next(each))) {
-        need += count_pinned(each) * ram;
+        need += count_pinned(each, &tables) * ram;
     }
     if (getrlimit(RLIMIT_MEMLOCK, &limit) ||
         limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= need ||
@@ -250,10 +255,12 @@ void pviommu_host_info_check_memlock(PviommuDevice *s)
         return;
     }
     warn_report("pviommu: the limit of locked memory is %" PRIu64 " KiB; the "
-                "passed-through devices so far need %" PRIu64 " KiB%s. Raise "
-                "it (ulimit -l, or libvirt's hard_limit)",
+                "passed-through devices so far need %" PRIu64 " KiB%s%s. "
+                "Raise it (ulimit -l, or libvirt's hard_limit)",
                 (uint64_t)limit.rlim_cur / KiB, need / KiB,
-                pviommu_iommu_config(s->iommu)->bypass
-                ? " to start in bypass"
-                : " if the guest maps all of its memory");
+                bypass ? " to start in bypass"
+                       : " if the guest maps all of its memory",
+                bypass && tables && s->keep_bypass
+                ? ", and with iommufd more for what the guest then maps"
+                : "");
 }
