@@ -170,24 +170,23 @@ class TwoRoots(Guest):
     def hotplug(self):
         """A disk is plugged into a root port of each root, used, unplugged."""
         for iommu, bus in (("iommu", "hot0"), ("second", "hot1")):
-            image = files.noise(self.machine.stderr_path.with_name("hot.img"),
-                                8)
+            name = f"in-{bus}"      # QEMU lets go of the old one at leisure
+            image = files.noise(
+                self.machine.stderr_path.with_name(f"{name}.img"), 8)
             self.machine.qmp("blockdev-add", driver="raw", **{
-                "node-name": "hot", "file": {"driver": "file",
-                                             "filename": str(image)}})
-            self.machine.qmp("device_add", driver="nvme", id="hot", bus=bus,
-                             drive="hot", serial="hot")
-            self.disk("hot", image)
-            address = self.address(iommu, "hot")
-            same(self.linux.group_type(address), LAZY, "group type of hot")
-            self.machine.qmp("device_del", id="hot")
+                "node-name": name, "file": {"driver": "file",
+                                            "filename": str(image)}})
+            self.machine.qmp("device_add", driver="nvme", id=name, bus=bus,
+                             drive=name, serial=name)
+            self.disk(name, image)
+            address = self.address(iommu, name)
+            same(self.linux.group_type(address), LAZY, f"type of {name}")
+            self.machine.qmp("device_del", id=name)
             self.linux.run(f"""
                 i=0
                 while [ -e /sys/bus/pci/devices/{address} ]; do
                     i=$((i + 1)); [ $i -lt 150 ] || exit 1; sleep 0.2
                 done""", 60)
-            self.linux.run("sleep 1")       # QEMU's part follows the guest's
-            self.machine.qmp("blockdev-del", **{"node-name": "hot"})
         self.no_faults()
 
     def stray(self):

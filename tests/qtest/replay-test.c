@@ -439,7 +439,7 @@ static void test_permissions(const void *opaque)
 
         /* No other way has a word for it */
         assert_status(viommu_map(v, 1, 2 * HIGH, 2 * HIGH + PAGE - 1,
-                                 0x1002000, WRITE), OK);
+                                 RAM + 0x1002000, WRITE), OK);
         held = watch_get(w, "mappings");
         g_assert_nonnull(strstr(held, "+1002000 w\n"));
         g_assert_true(watch_dma(w, OBSERVER_FILL, 2 * HIGH, 16));
