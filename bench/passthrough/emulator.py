@@ -225,10 +225,6 @@ class Emulator:
         """PROBE, which changes nothing."""
         return self.ok(self.iommu.probe(self.endpoints[0])[0])
 
-    def empty(self) -> Cost:
-        """UNMAP where nothing is mapped."""
-        return self.unmap(1 << 32, PAGE)
-
     def keep(self):
         """Have the emulated endpoint in the domain, with a few mappings."""
         self.attach(KEEPER << 3)

@@ -153,10 +153,9 @@ class Timings:
 
     def idle(self, emulator, words):
         """What is there in each measurement: the way to the device and back,
-        alone and with requests that change nothing."""
+        alone and with a request that changes nothing."""
         self.result("nothing", repeat(emulator.iommu.nothing), words)
         self.result("probe", repeat(emulator.probe), words)
-        self.result("empty", repeat(emulator.empty), words)
 
     def alone(self, emulator, words):
         """Switch one device to a domain that is made and ends with that."""
