@@ -354,6 +354,7 @@ static void platform_form(void)
     }
     takes(SLOTS PLATFORM, NULL);
     takes(SLOTS PLATFORM BEHIND, NULL);
+    takes(SLOTS "-device pviommu-device,iommu_platform=on " BEHIND, NULL);
     takes("-M xlnx-versal-virt -global virtio-mmio.force-legacy=off "
           PLATFORM, "no nodes for devices");
     refuses("-M virt " PLATFORM, "version 2", "force-legacy=off");
