@@ -4,12 +4,12 @@
 import subprocess
 from pathlib import Path
 
-START = """set terminal svg size 720,420 font 'sans,12' background 'white'
+START = """set terminal svg size 720,460 font 'sans,11' background 'white'
 set encoding utf8
 set title '{title}'
 set xlabel '{across}'
 set ylabel '{up}'
-set key outside right top
+set key below
 set grid ytics
 {more}
 """
