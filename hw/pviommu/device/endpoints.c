@@ -33,13 +33,13 @@ static PviommuSpace *space_by_as(PviommuDevice *s, const AddressSpace *as)
     return NULL;
 }
 
-static PviommuPciEndpoint *first_of(const PviommuSpace *space,
+static PviommuBusEndpoint *first_of(const PviommuSpace *space,
                                     const DeviceState *except)
 {
     const GPtrArray *list = space->device->endpoints;
 
     for (unsigned i = 0; i < list->len; i++) {
-        PviommuPciEndpoint *e = g_ptr_array_index(list, i);
+        PviommuBusEndpoint *e = g_ptr_array_index(list, i);
 
         if (e->space == space && e->dev != except) {
             return e;
@@ -150,11 +150,11 @@ static PviommuSpace *find_space(PviommuDevice *s, PCIBus *bus, int devfn,
     return NULL;
 }
 
-static PviommuPciEndpoint *endpoint_of(PviommuDevice *s,
+static PviommuBusEndpoint *endpoint_of(PviommuDevice *s,
                                        const PCIDevice *pdev)
 {
     for (unsigned i = 0; i < s->endpoints->len; i++) {
-        PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
 
         if (pdev && e->pdev == pdev) {
             return e;
@@ -201,7 +201,7 @@ static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
 {
     PviommuDevice *s = opaque;
     PCIDevice *pdev = pviommu_device_at(bus, devfn);
-    PviommuPciEndpoint *e = endpoint_of(s, pdev);
+    PviommuBusEndpoint *e = endpoint_of(s, pdev);
     PviommuSpace *space;
 
     if (is_pviommu(pdev)) {
@@ -274,7 +274,7 @@ const PCIIOMMUOps pviommu_pci_iommu_ops = {
 static void add(PviommuDevice *s, DeviceState *dev, PviommuSpace *space,
                 PviommuGroup *name, bool requester)
 {
-    PviommuPciEndpoint *e = g_new0(PviommuPciEndpoint, 1);
+    PviommuBusEndpoint *e = g_new0(PviommuBusEndpoint, 1);
     VirtIOMMIOProxy *slot = pviommu_slot_of(dev);
 
     e->dev = dev;
@@ -295,7 +295,7 @@ static bool has_alias(const PviommuSpace *space)
     const GPtrArray *list = space->device->endpoints;
 
     for (unsigned i = 0; i < list->len; i++) {
-        const PviommuPciEndpoint *e = g_ptr_array_index(list, i);
+        const PviommuBusEndpoint *e = g_ptr_array_index(list, i);
 
         if (e->space == space && e->requester) {
             return true;
@@ -344,12 +344,12 @@ static void realized(DeviceListener *listener, DeviceState *dev)
 }
 
 /* Another function that makes its requests in the same name */
-static PCIDevice *other_aliased(const PviommuPciEndpoint *alias)
+static PCIDevice *other_aliased(const PviommuBusEndpoint *alias)
 {
     const GPtrArray *list = alias->space->device->endpoints;
 
     for (unsigned i = 0; i < list->len; i++) {
-        const PviommuPciEndpoint *e = g_ptr_array_index(list, i);
+        const PviommuBusEndpoint *e = g_ptr_array_index(list, i);
 
         if (e->space == alias->space && e->name && e->pdev != alias->pdev) {
             return e->pdev;
@@ -358,7 +358,7 @@ static PCIDevice *other_aliased(const PviommuPciEndpoint *alias)
     return NULL;
 }
 
-static void drop(PviommuDevice *s, PviommuPciEndpoint *e)
+static void drop(PviommuDevice *s, PviommuBusEndpoint *e)
 {
     PviommuSpace *space = e->space;
     PviommuChange change = { 0 };
@@ -392,7 +392,7 @@ static void unrealized(DeviceListener *listener, DeviceState *dev)
     PviommuDevice *s = container_of(listener, PviommuDevice, listener);
 
     for (int i = s->endpoints->len - 1; i >= 0; i--) {
-        PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
         PCIDevice *other;
 
         if (e->dev != dev) {
@@ -430,7 +430,7 @@ void pviommu_endpoints_stop(PviommuDevice *s)
 void pviommu_endpoints_settle(PviommuDevice *s)
 {
     for (int i = s->endpoints->len - 1; i >= 0; i--) {
-        PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
 
         if (e->pdev && pviommu_root_serving(pci_get_bus(e->pdev)) != s) {
             drop(s, e);
@@ -438,7 +438,7 @@ void pviommu_endpoints_settle(PviommuDevice *s)
     }
 }
 
-static uint64_t number(const PviommuPciEndpoint *e)
+static uint64_t number(const PviommuBusEndpoint *e)
 {
     if (!e->pdev) {
         return e->id;
@@ -463,7 +463,7 @@ void pviommu_endpoints_renumber(PviommuDevice *s)
 /* The number that requests of the space bear now */
 uint32_t pviommu_space_endpoint_id(const PviommuSpace *space)
 {
-    const PviommuPciEndpoint *e = first_of(space, NULL);
+    const PviommuBusEndpoint *e = first_of(space, NULL);
 
     if (!e) {
         return 0;
@@ -475,7 +475,7 @@ uint32_t pviommu_space_endpoint_id(const PviommuSpace *space)
 char *pviommu_space_name(PviommuSpace *space)
 {
     g_autofree char *vfio = pviommu_space_host_devices(space);
-    PviommuPciEndpoint *e = first_of(space, NULL);
+    PviommuBusEndpoint *e = first_of(space, NULL);
     uint32_t id = pviommu_space_endpoint_id(space);
 
     if (!e && vfio) {

@@ -129,7 +129,7 @@ typedef struct PviommuSpace {
 } PviommuSpace;
 
 /**
- * struct PviommuPciEndpoint - a number that the guest may attach
+ * struct PviommuBusEndpoint - a number that the guest may attach
  * @dev: the device that it comes from
  * @pdev: the same as a PCI function; NULL for a virtio-mmio device
  * @id: the number of the latter
@@ -139,7 +139,7 @@ typedef struct PviommuSpace {
  * @requester: the number is that other, shared by the functions of @space
  * @endpoint: the endpoint in core
  */
-typedef struct PviommuPciEndpoint {
+typedef struct PviommuBusEndpoint {
     DeviceState *dev;
     PCIDevice *pdev;
     uint32_t id;
@@ -147,7 +147,7 @@ typedef struct PviommuPciEndpoint {
     PviommuGroup *name;
     bool requester;
     PviommuEndpoint *endpoint;
-} PviommuPciEndpoint;
+} PviommuBusEndpoint;
 
 /**
  * struct PviommuFault - a fault on its way to the guest
@@ -197,8 +197,8 @@ typedef enum PviommuScope {
  * @lock: readers translate, the writer changes @iommu
  * @more: goes on with requests after a full batch
  * @spaces: PviommuSpace *, owned, for the life of the device
- * @endpoints: PviommuPciEndpoint *, owned
- * @numbers: core's endpoint to its PviommuPciEndpoint
+ * @endpoints: PviommuBusEndpoint *, owned
+ * @numbers: core's endpoint to its PviommuBusEndpoint
  * @iommufds: iommufd objects in use
  * @probed: iommufd objects, referenced, and whether tables can be made of them
  * @table_root: holds no more than @table_msi

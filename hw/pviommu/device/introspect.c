@@ -48,7 +48,7 @@ static void add_domain(PviommuDomain *domain, void *opaque)
     QList *members = qlist_new();
 
     for (unsigned i = 0; i < endpoints->len; i++) {
-        PviommuPciEndpoint *e = g_ptr_array_index(endpoints, i);
+        PviommuBusEndpoint *e = g_ptr_array_index(endpoints, i);
 
         if (pviommu_endpoint_domain(e->endpoint) == domain) {
             qlist_append_obj(members,
@@ -79,7 +79,7 @@ static QObject *read_endpoints(PviommuDevice *s)
 
     pviommu_endpoints_renumber(s);
     for (unsigned i = 0; i < s->endpoints->len; i++) {
-        PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
         PviommuDomain *domain = pviommu_endpoint_domain(e->endpoint);
         g_autofree char *path = object_get_canonical_path(OBJECT(e->dev));
         g_autofree char *host = pviommu_space_host_devices(e->space);

@@ -85,7 +85,7 @@ static bool check_order(Error **errp)
 static bool has_endpoints(const PviommuDevice *s)
 {
     for (unsigned i = 0; i < s->endpoints->len; i++) {
-        const PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        const PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
 
         if (!e->pdev) {
             return true;

@@ -58,7 +58,7 @@ static GArray *find_slots(PviommuDevice *s)
     GArray *slots = g_array_new(FALSE, FALSE, sizeof(PviommuFdtSlot));
 
     for (unsigned i = 0; i < s->endpoints->len; i++) {
-        const PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        const PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
 
         if (!e->pdev) {
             PviommuFdtSlot slot = {

@@ -101,7 +101,7 @@ void pviommu_space_regions_changed(PviommuSpace *space)
 
     g_rw_lock_writer_lock(&s->lock);
     for (unsigned i = 0; i < s->endpoints->len; i++) {
-        PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
 
         if (e->space == space && e->name) {
             pviommu_group_set_regions(e->name,

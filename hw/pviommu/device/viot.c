@@ -70,7 +70,7 @@ static void add_range(GByteArray *table, const PviommuIdRange *range,
 }
 
 /* The same for a virtio-mmio device */
-static void add_slot(GByteArray *table, const PviommuPciEndpoint *e,
+static void add_slot(GByteArray *table, const PviommuBusEndpoint *e,
                      unsigned iommu)
 {
     uint8_t *node = add_node(table, NODE_MMIO, NODE_MMIO_SIZE);
@@ -98,7 +98,7 @@ static void add_iommu(GByteArray *table, const PviommuDevice *s)
         add_range(table, &g_array_index(ranges, PviommuIdRange, i), at);
     }
     for (unsigned i = 0; i < s->endpoints->len; i++) {
-        const PviommuPciEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        const PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
 
         if (!e->pdev) {
             add_slot(table, e, at);
