@@ -203,7 +203,7 @@ static void *iommu_new(void)
     whole->group = pviommu_group_new(whole->iommu, whole);
     pviommu_regions_add(regions, &msi);
     pviommu_group_set_regions(whole->group, regions);
-    whole->endpoint = pviommu_endpoint_new(whole->group);
+    whole->endpoint = pviommu_endpoint_new(whole->group, NULL);
     pviommu_iommu_renumber(whole->iommu, number, NULL);
     le_put(bytes + 4, 4, 1);
     le_put(bytes + 8, 4, ID);

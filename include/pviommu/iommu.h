@@ -282,12 +282,21 @@ PviommuState pviommu_group_state(const PviommuGroup *group);
 /**
  * pviommu_endpoint_new - add an endpoint to a group
  * @group: the group
+ * @opaque: the caller's own
  *
  * It has no id until pviommu_iommu_renumber() gives it one.
  *
  * Return: the endpoint, owned by the caller.
  */
-PviommuEndpoint *pviommu_endpoint_new(PviommuGroup *group);
+PviommuEndpoint *pviommu_endpoint_new(PviommuGroup *group, void *opaque);
+
+/**
+ * pviommu_endpoint_opaque - what the caller gave
+ * @endpoint: the endpoint
+ *
+ * Return: the pointer given to pviommu_endpoint_new().
+ */
+void *pviommu_endpoint_opaque(const PviommuEndpoint *endpoint);
 
 /**
  * pviommu_endpoint_free - free an endpoint

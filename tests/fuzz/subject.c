@@ -77,7 +77,7 @@ Subject *subject_new(Input *input)
     }
     for (unsigned i = 0; i < MODEL_ENDPOINTS; i++) {
         subject->endpoint[i] =
-            pviommu_endpoint_new(subject->group[model_group[i]]);
+            pviommu_endpoint_new(subject->group[model_group[i]], NULL);
         subject->model.attached[i] = -1;
         subject->order[i] = i;
         subject->asked[i] = i;
@@ -161,7 +161,7 @@ void subject_replug(Subject *subject, unsigned endpoint)
     pviommu_change_commit(subject->iommu, &change);
     model_leave(&subject->model, endpoint);
     pviommu_endpoint_free(subject->endpoint[endpoint]);
-    subject->endpoint[endpoint] = pviommu_endpoint_new(group);
+    subject->endpoint[endpoint] = pviommu_endpoint_new(group, NULL);
     subject->id[endpoint] = PVIOMMU_NO_ID;
     while (subject->order[at] != endpoint) {
         at++;

@@ -69,7 +69,7 @@ PviommuGroup *fixture_add_group(Fixture *fixture, bool name_only)
 PviommuEndpoint *fixture_add(Fixture *fixture, PviommuGroup *group,
                              uint32_t id)
 {
-    PviommuEndpoint *endpoint = pviommu_endpoint_new(group);
+    PviommuEndpoint *endpoint = pviommu_endpoint_new(group, NULL);
 
     g_assert(fixture->endpoints < FIXTURE_ENDPOINTS);
     fixture->id[fixture->endpoints] = id;

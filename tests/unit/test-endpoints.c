@@ -15,8 +15,9 @@ static void test_number_by_renumber(void)
 {
     g_autoptr(Fixture) fixture = fixture_new(NULL);
     PviommuGroup *group = fixture_add_group(fixture, false);
-    PviommuEndpoint *endpoint = pviommu_endpoint_new(group);
+    PviommuEndpoint *endpoint = pviommu_endpoint_new(group, fixture);
 
+    g_assert_true(pviommu_endpoint_opaque(endpoint) == fixture);
     g_assert_cmphex(pviommu_endpoint_id(endpoint), ==, PVIOMMU_NO_ID);
     g_assert_true(pviommu_endpoint_group(endpoint) == group);
     pviommu_endpoint_free(endpoint);

@@ -63,16 +63,22 @@ PviommuState pviommu_group_state(const PviommuGroup *group)
     return group_state(group);
 }
 
-PviommuEndpoint *pviommu_endpoint_new(PviommuGroup *group)
+PviommuEndpoint *pviommu_endpoint_new(PviommuGroup *group, void *opaque)
 {
     PviommuEndpoint *endpoint = g_new0(PviommuEndpoint, 1);
 
     endpoint->group = group;
+    endpoint->opaque = opaque;
     endpoint->id = PVIOMMU_NO_ID;
     endpoint->asked = PVIOMMU_NO_ID;
     group->members++;
     g_ptr_array_add(group->iommu->endpoints, endpoint);
     return endpoint;
+}
+
+void *pviommu_endpoint_opaque(const PviommuEndpoint *endpoint)
+{
+    return endpoint->opaque;
 }
 
 void pviommu_endpoint_free(PviommuEndpoint *endpoint)

@@ -90,12 +90,14 @@ struct PviommuGroup {
 /**
  * struct PviommuEndpoint - an endpoint
  * @group: immutable
+ * @opaque: immutable, the caller's
  * @domain: what it is attached to; NULL for nothing
  * @id: its number, or PVIOMMU_NO_ID
  * @asked: the number that it would have if no other had it
  */
 struct PviommuEndpoint {
     PviommuGroup *group;
+    void *opaque;
     PviommuDomain *domain;
     uint64_t id;
     uint64_t asked;

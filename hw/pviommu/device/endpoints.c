@@ -284,10 +284,9 @@ static void add(PviommuDevice *s, DeviceState *dev, PviommuSpace *space,
     e->name = name;
     e->requester = requester;
     g_rw_lock_writer_lock(&s->lock);
-    e->endpoint = pviommu_endpoint_new(name ?: space->group);
+    e->endpoint = pviommu_endpoint_new(name ?: space->group, e);
     g_rw_lock_writer_unlock(&s->lock);
     g_ptr_array_add(s->endpoints, e);
-    g_hash_table_insert(s->numbers, e->endpoint, e);
 }
 
 static bool has_alias(const PviommuSpace *space)
@@ -371,7 +370,6 @@ static void drop(PviommuDevice *s, PviommuBusEndpoint *e)
     g_rw_lock_writer_unlock(&s->lock);
 
     g_ptr_array_remove(s->endpoints, e);
-    g_hash_table_remove(s->numbers, e->endpoint);
     if (first_of(space, NULL)) {
         pviommu_change_force(s, &change);
     } else {
@@ -448,15 +446,13 @@ static uint64_t number(const PviommuBusEndpoint *e)
 
 static uint64_t number_of(const PviommuEndpoint *endpoint, void *opaque)
 {
-    PviommuDevice *s = opaque;
-
-    return number(g_hash_table_lookup(s->numbers, endpoint));
+    return number(pviommu_endpoint_opaque(endpoint));
 }
 
 void pviommu_endpoints_renumber(PviommuDevice *s)
 {
     g_rw_lock_writer_lock(&s->lock);
-    pviommu_iommu_renumber(s->iommu, number_of, s);
+    pviommu_iommu_renumber(s->iommu, number_of, NULL);
     g_rw_lock_writer_unlock(&s->lock);
 }
 

@@ -198,7 +198,6 @@ typedef enum PviommuScope {
  * @more: goes on with requests after a full batch
  * @spaces: PviommuSpace *, owned, for the life of the device
  * @endpoints: PviommuBusEndpoint *, owned
- * @numbers: core's endpoint to its PviommuBusEndpoint
  * @iommufds: iommufd objects in use
  * @probed: iommufd objects, referenced, and whether tables can be made of them
  * @table_root: holds no more than @table_msi
@@ -246,7 +245,6 @@ struct PviommuDevice {
     QEMUBH *more;
     GPtrArray *spaces;
     GPtrArray *endpoints;
-    GHashTable *numbers;
     PviommuIommufdList iommufds;
     GHashTable *probed;
     MemoryRegion table_root;

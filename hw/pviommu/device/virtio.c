@@ -260,7 +260,6 @@ static void make_state(PviommuDevice *s)
     s->iommu = pviommu_iommu_new(&config);
     s->spaces = g_ptr_array_new();
     s->endpoints = g_ptr_array_new();
-    s->numbers = g_hash_table_new(NULL, NULL);
     s->probed = g_hash_table_new_full(NULL, NULL, object_unref, NULL);
 }
 
@@ -272,7 +271,6 @@ static void free_state(PviommuDevice *s)
     pviommu_tables_stop(s);
     g_ptr_array_free(s->spaces, TRUE);
     g_ptr_array_free(s->endpoints, TRUE);
-    g_hash_table_destroy(s->numbers);
     g_hash_table_destroy(s->probed);
     pviommu_iommu_free(s->iommu);
     g_rw_lock_clear(&s->lock);
