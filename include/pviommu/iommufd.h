@@ -111,7 +111,7 @@ int pviommu_table_new(PviommuIommufd *iommufd, const VFIODevice *device,
 
 /**
  * pviommu_table_free - free a table and all that is mapped
- * @table: the table, with no device on it; NULL is allowed
+ * @table: the table, with no device on it
  */
 void pviommu_table_free(PviommuTable *table);
 

@@ -92,7 +92,7 @@ typedef struct PviommuPassed {
  * @iommufd: what those tables are made of, while there are devices
  * @table: the one that the devices are on; NULL for QEMU's
  * @root: holds @bypass and @iommu, of which one at most is enabled; these
- *        and the next two are unused with @passed
+ *        and the next three, and @shows, are unused with @passed
  * @bypass: alias of system memory
  * @iommu: where core translates
  * @as: the address space

@@ -62,10 +62,10 @@ PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
     space->devfn = devfn;
     space->host_group = host_group;
     space->group = pviommu_group_new(s->iommu, space);
-    space->shows = pviommu_group_state(space->group);
     if (tables) {
         space->passed = g_array_new(FALSE, FALSE, sizeof(PviommuPassed));
     } else {
+        space->shows = pviommu_group_state(space->group);
         make_regions(space);
     }
     g_ptr_array_add(s->spaces, space);

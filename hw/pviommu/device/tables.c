@@ -273,9 +273,6 @@ int pviommu_tables_switch(PviommuSpace *space, PviommuState want)
         free_table(table);      /* made for nothing, or of no use */
     }
     left(s, was);
-    if (!ret) {
-        space->shows = want;
-    }
     return ret;
 }
 
@@ -304,14 +301,15 @@ static void put_iommufd(PviommuDevice *s, PviommuIommufd *iommufd)
     pviommu_iommufd_put(iommufd);
 }
 
-static bool has(const PviommuSpace *space, const PCIDevice *pdev)
+/* Where a function is in the space's devices, or -1 */
+static int index_of(const PviommuSpace *space, const PCIDevice *pdev)
 {
     for (unsigned i = 0; i < space->passed->len; i++) {
         if (g_array_index(space->passed, PviommuPassed, i).pdev == pdev) {
-            return true;
+            return i;
         }
     }
-    return false;
+    return -1;
 }
 
 static void resume(void *opaque)
@@ -331,11 +329,10 @@ static void resume(void *opaque)
 void pviommu_tables_expect(PviommuSpace *space, PCIDevice *pdev)
 {
     if (!space->table || DEVICE(pdev)->realized ||
-        has(space, pdev)) {
+        index_of(space, pdev) >= 0) {
         return;
     }
     move(space, NULL);
-    space->shows = PVIOMMU_BLOCKED;
     aio_bh_schedule_oneshot(qemu_get_aio_context(), resume, space);
 }
 
@@ -395,7 +392,7 @@ void pviommu_tables_find(PviommuSpace *space, PCIDevice *pdev)
     VFIODevice *device;
     Error *err = NULL;
 
-    if (has(space, pdev)) {
+    if (index_of(space, pdev) >= 0) {
         return;
     }
     QLIST_FOREACH(device, &vfio_device_list, global_next) {
@@ -410,18 +407,16 @@ void pviommu_tables_find(PviommuSpace *space, PCIDevice *pdev)
 /* Let a device go before VFIO detaches it */
 void pviommu_tables_remove(PviommuSpace *space, PCIDevice *pdev)
 {
-    for (unsigned i = 0; i < space->passed->len; i++) {
-        if (g_array_index(space->passed, PviommuPassed, i).pdev != pdev) {
-            continue;
-        }
-        if (space->passed->len == 1) {
-            PviommuTable *was = space->table;
+    PviommuTable *was = space->table;
+    int i = index_of(space, pdev);
 
-            move(space, NULL);
-            left(space->device, was);
-        }
-        g_array_remove_index(space->passed, i);
-        put_iommufd(space->device, space->iommufd);
+    if (i < 0) {
         return;
     }
+    if (space->passed->len == 1) {
+        move(space, NULL);
+        left(space->device, was);
+    }
+    g_array_remove_index(space->passed, i);
+    put_iommufd(space->device, space->iommufd);
 }

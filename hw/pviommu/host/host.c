@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pviommu: all receivers of one address space as one
+ * pviommu: all receivers of one address space, or a host page table, as one
  */
 #include "qemu/osdep.h"
 

@@ -182,9 +182,6 @@ void pviommu_table_free(PviommuTable *table)
 {
     bool freed = true;
 
-    if (!table) {
-        return;
-    }
     for (unsigned i = 0; i < table->hwpts->len; i++) {
         freed &= !destroy(table->iommufd->fd,
                           g_array_index(table->hwpts, uint32_t, i));
