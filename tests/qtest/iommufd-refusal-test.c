@@ -6,45 +6,23 @@
 #include "qemu/osdep.h"
 
 #include "standard-headers/linux/pci_regs.h"
-#include "watch.h"
+#include "iommufd-scene.h"
 
-#define PAGE 4096ULL
-#define MiB (1ULL << 20)
-#define PHYS 0x1000000ULL
 #define COUNT 4
 #define EMULATED (6 << 3)
 #define PLUGGED 0x101
 
-typedef struct Scene {
-    Viommu *v;
-    Watch *w[2];
-    Model m;
-} Scene;
-
 /* o0 and o1 are passed through; o1 keeps domain 1 alive if asked to */
-static Scene scene_new(const char *properties, bool joined)
+static Scene start(const char *properties, bool joined)
 {
-    g_autofree char *arg = watch_arg("iommufd", 2);
-    g_autofree char *all = g_strdup_printf(
-        WATCH_PORT "%s -device pviommu-observer,id=o2,addr=6.0", arg);
-    Scene s = { .v = viommu_start(properties, all), .m = model_new() };
+    Scene s = scene_new(properties, 2, WATCH_PORT
+                        "-device pviommu-observer,id=o2,addr=6.0");
 
-    s.w[0] = watch_open(s.v, 0);
-    s.w[1] = watch_open(s.v, 1);
     if (joined) {
         assert_status(viommu_attach(s.v, 1, s.w[1]->endpoint), OK);
         model_map_pages(&s.m, s.v, 1, HIGH, COUNT);
     }
     return s;
-}
-
-static void scene_end(Scene *s)
-{
-    viommu_assert_alive(s->v);
-    model_free(&s->m);
-    watch_close(s->w[0]);
-    watch_close(s->w[1]);
-    viommu_stop(s->v);
 }
 
 /* Every errno has its status (R-HOST-1), and the old table still stands */
@@ -57,7 +35,7 @@ static void test_attach_errors(void)
         { ENOMEM, "NOMEM" }, { ENOSPC, "NOMEM" }, { EFAULT, "FAULT" },
         { EIO, "DEVERR" }, { EBUSY, "DEVERR" }, { EADDRINUSE, "DEVERR" },
     };
-    Scene s = scene_new(NULL, true);
+    Scene s = start(NULL, true);
     const uint32_t endpoint = s.w[0]->endpoint;
 
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
@@ -94,7 +72,7 @@ static void test_attach_errors(void)
 /* Not even QEMU's own table: detached, it reaches nothing either */
 static void test_detached(void)
 {
-    Scene s = scene_new(NULL, true);
+    Scene s = start(NULL, true);
     const uint32_t endpoint = s.w[0]->endpoint;
 
     assert_status(viommu_attach(s.v, 1, endpoint), OK);
@@ -116,7 +94,7 @@ static void test_detached(void)
 /* Nothing is known of what a table holds: all that are on it are blocked */
 static void test_table_lost(void)
 {
-    Scene s = scene_new(NULL, true);
+    Scene s = start(NULL, true);
     uint64_t tables = watch_host(s.w[0], "ioas");
 
     assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
@@ -144,7 +122,7 @@ static void test_table_lost(void)
 /* A host that finds nothing where something was mapped: who knows what else */
 static void test_unmap_finds_nothing(void)
 {
-    Scene s = scene_new(NULL, true);
+    Scene s = start(NULL, true);
 
     watch_fail(s.w[0], OBSERVER_FAIL_UNMAP, 1, 1, ENOENT);
     assert_status(viommu_unmap(s.v, 1, HIGH, HIGH + PAGE - 1), DEVERR);
@@ -165,7 +143,7 @@ static void test_unmap_finds_nothing(void)
 static void test_not_freed(void)
 {
     const unsigned destroy = OBSERVER_FAIL + 4 * OBSERVER_CALL_DESTROY;
-    Scene s = scene_new("boot-bypass=off", true);
+    Scene s = start("boot-bypass=off", true);
 
     g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, COUNT * PAGE);
     watch_fail(s.w[0], destroy, 1, 100, EBUSY);
@@ -181,7 +159,7 @@ static void test_not_freed(void)
 /* What may be locked: NOMEM, and room again after an UNMAP */
 static void test_memlock(void)
 {
-    Scene s = scene_new("boot-bypass=off", true);
+    Scene s = start("boot-bypass=off", true);
     const uint32_t endpoint = s.w[0]->endpoint;
 
     qtest_qmp_assert_success(s.v->qts, "{ 'execute': 'qom-set', 'arguments':"
@@ -323,7 +301,7 @@ typedef struct Sweep {
 static void test_sweep(const void *opaque)
 {
     const Sweep *sweep = opaque;
-    Scene s = scene_new(sweep->properties, false);
+    Scene s = start(sweep->properties, false);
     char *before = objects(&s);
     unsigned n = 0, refused;
 

@@ -10,7 +10,11 @@ Scene scene_new(const char *properties, unsigned count, const char *extra)
 {
     g_autofree char *arg = watch_arg("iommufd", count);
     g_autofree char *all = g_strdup_printf("%s %s", arg, extra);
-    Scene s = { .v = viommu_start(properties, all), .count = count };
+    Scene s = {
+        .v = viommu_start(properties, all),
+        .count = count,
+        .m = model_new(),
+    };
 
     for (unsigned i = 0; i < count; i++) {
         s.w[i] = watch_open(s.v, i);
@@ -37,6 +41,7 @@ void assert_no_mistakes(Watch *w)
 void scene_end(Scene *s)
 {
     viommu_assert_alive(s->v);
+    model_free(&s->m);
     for (unsigned i = 0; i < s->count; i++) {
         watch_close(s->w[i]);
     }

@@ -18,11 +18,13 @@
  * @v: the emulator
  * @w: the observers
  * @count: how many
+ * @m: what a domain maps, empty at first; whose it is, is the test's to say
  */
 typedef struct Scene {
     Viommu *v;
     Watch *w[3];
     unsigned count;
+    Model m;
 } Scene;
 
 /**

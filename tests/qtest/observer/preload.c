@@ -43,15 +43,7 @@ EXPORT int open(const char *path, int flags, ...)
 }
 
 EXPORT int open64(const char *path, int flags, ...)
-{
-    va_list ap;
-    int fd;
-
-    va_start(ap, flags);
-    fd = do_open(AT_FDCWD, path, flags, &ap);
-    va_end(ap);
-    return fd;
-}
+    __attribute__((alias("open")));
 
 EXPORT int openat64(int dir, const char *path, int flags, ...)
 {
