@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a device tree says of an IOMMU: hw/pviommu/device/fdt.c
+ * What a device tree says of an IOMMU: hw/pviommu/device/firmware/fdt.c
  *
  * The bindings are those that fdt.h names.
  */

@@ -11,7 +11,7 @@
 #include "qemu/iov.h"
 #include "qemu/main-loop.h"
 #include "hw/virtio/virtio-bus.h"
-#include "internal.h"
+#include "common/common.h"
 
 #define FAULT_PAGE 4096
 

@@ -11,7 +11,7 @@
 #include "qobject/qnum.h"
 #include "qobject/qnull.h"
 #include "qapi/visitor.h"
-#include "internal.h"
+#include "common/common.h"
 
 typedef QObject *Reader(PviommuDevice *s);
 

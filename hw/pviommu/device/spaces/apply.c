@@ -7,7 +7,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "internal.h"
+#include "common/common.h"
 
 static PviommuSpace *space_of(const PviommuGroup *group)
 {

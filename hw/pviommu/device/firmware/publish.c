@@ -16,7 +16,7 @@
 #include "system/system.h"
 #include "system/device_tree.h"
 #include "pviommu/fdt.h"
-#include "internal.h"
+#include "common/common.h"
 
 #include <libfdt.h>
 

@@ -14,7 +14,7 @@
 #include "qemu/error-report.h"
 #include "qemu/units.h"
 #include "system/host_iommu_device.h"
-#include "internal.h"
+#include "common/common.h"
 
 static const struct {
     const char *word;

@@ -19,7 +19,7 @@
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
-#include "internal.h"
+#include "common/common.h"
 
 static bool parse_step(const char *text, uint8_t *devfn)
 {

@@ -19,7 +19,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "standard-headers/linux/virtio_config.h"
-#include "internal.h"
+#include "common/common.h"
 
 #define ID_BIT 0x80000000u
 #define SLOT_SIZE 0x200

@@ -12,7 +12,7 @@
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
 #include "qemu/bitmap.h"
-#include "internal.h"
+#include "common/common.h"
 
 /* Requester ids of a segment */
 #define IDS (1 << 16)

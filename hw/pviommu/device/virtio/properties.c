@@ -10,7 +10,7 @@
 #include "qemu/cutils.h"
 #include "qobject/qnum.h"
 #include "qobject/qstring.h"
-#include "internal.h"
+#include "common/common.h"
 
 /* A word, or a number where the command line is JSON; owned by the caller */
 static char *word_or_number(Visitor *v, const char *name, Error **errp)

@@ -15,7 +15,7 @@
 #include "hw/boards.h"
 #include "hw/nvram/fw_cfg.h"
 #include "qemu/bswap.h"
-#include "internal.h"
+#include "common/common.h"
 
 #define TABLES "etc/acpi/tables"
 #define LOADER "etc/table-loader"

@@ -14,7 +14,7 @@
 #include "hw/pci/pci_host.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "internal.h"
+#include "common/common.h"
 
 static QTAILQ_HEAD(, PviommuDevice) all = QTAILQ_HEAD_INITIALIZER(all);
 

@@ -12,7 +12,7 @@
 #include "hw/arm/virt.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
-#include "internal.h"
+#include "common/common.h"
 
 /* RISC-V has a board of that name too */
 static VirtMachineState *armvirt(void)

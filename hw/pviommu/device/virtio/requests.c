@@ -9,7 +9,7 @@
 #include "qemu/error-report.h"
 #include "qemu/iov.h"
 #include "qemu/main-loop.h"
-#include "internal.h"
+#include "common/common.h"
 
 /*
  * More writable bytes than any request needs must still be zeroed up to the

@@ -7,7 +7,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "internal.h"
+#include "common/common.h"
 
 /**
  * pviommu_target_next - walk the places

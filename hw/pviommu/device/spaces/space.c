@@ -13,7 +13,7 @@
 #include "exec/address-spaces.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "internal.h"
+#include "common/common.h"
 
 static void make_regions(PviommuSpace *space)
 {

@@ -9,7 +9,7 @@
 #include "hw/qdev-properties.h"
 #include "hw/virtio/virtio-pci.h"
 #include "qapi/error.h"
-#include "internal.h"
+#include "common/common.h"
 
 typedef struct PviommuPci {
     VirtIOPCIProxy parent_obj;

@@ -16,7 +16,7 @@
 #include "standard-headers/linux/virtio_ids.h"
 #include "system/reset.h"
 #include "system/system.h"
-#include "internal.h"
+#include "common/common.h"
 
 #define QUEUE_SIZE 256
 

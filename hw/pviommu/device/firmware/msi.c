@@ -6,7 +6,7 @@
 
 #include "hw/boards.h"
 #include "hw/sysbus.h"
-#include "internal.h"
+#include "common/common.h"
 
 /* The window of x86 */
 #define X86_FIRST 0xfee00000ULL

@@ -19,7 +19,7 @@
 #include "hw/vfio/pci.h"
 #include "hw/virtio/virtio.h"
 #include "qapi/error.h"
-#include "internal.h"
+#include "common/common.h"
 
 static PviommuSpace *space_by_as(PviommuDevice *s, const AddressSpace *as)
 {

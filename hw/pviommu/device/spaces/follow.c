@@ -10,7 +10,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "internal.h"
+#include "common/common.h"
 
 typedef struct Follow {
     PviommuDevice *device;

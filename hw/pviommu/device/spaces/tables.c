@@ -15,7 +15,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
-#include "internal.h"
+#include "common/common.h"
 
 /* Identity, of whatever memory there is */
 const PviommuMapping pviommu_all_memory = {

@@ -11,7 +11,7 @@
 #include "hw/sysbus.h"
 #include "hw/virtio/virtio-mmio.h"
 #include "qapi/error.h"
-#include "internal.h"
+#include "common/common.h"
 
 /* The machine's own root bus, not that of an expander; NULL without PCI */
 static PCIBus *find_root(void)

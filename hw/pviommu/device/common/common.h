@@ -6,8 +6,8 @@
  * State of the core changes under both of the first two, so that a holder of
  * either may read it.  The host is called with the big lock alone.
  */
-#ifndef PVIOMMU_DEVICE_INTERNAL_H
-#define PVIOMMU_DEVICE_INTERNAL_H
+#ifndef PVIOMMU_DEVICE_COMMON_H
+#define PVIOMMU_DEVICE_COMMON_H
 
 #include "exec/memory.h"
 #include "hw/pci/pci.h"
@@ -443,4 +443,4 @@ void pviommu_introspect_class_init(ObjectClass *oc);
 /* types */
 void pviommu_pci_init_type(void);
 
-#endif /* PVIOMMU_DEVICE_INTERNAL_H */
+#endif /* PVIOMMU_DEVICE_COMMON_H */

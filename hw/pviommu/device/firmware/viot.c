@@ -20,7 +20,7 @@
 #include "qemu/error-report.h"
 #include "qemu/memfd.h"
 #include "qemu/option.h"
-#include "internal.h"
+#include "common/common.h"
 
 #define OEM_ID "PVIOMM"
 
