@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the scripts say of themselves: with folders of their own, and tools that
-only pretend to be."""
+"""What the scripts say of themselves, and what they remember: with folders of
+their own, and tools that only pretend to be."""
 
 import os
 import subprocess
@@ -10,7 +10,12 @@ from pathlib import Path
 from pvlab.tap import check, same
 
 ROOT = Path(__file__).resolve().parents[2]
-PRETENDED = {'meson': ':', 'ninja': ':',
+# An emulator, and the machine's own; what builds; and no package is ever missing
+PRETENDED = {'qemu': 'echo "QEMU emulator version 10.0.99"',
+             'qemu-system-x86_64': 'echo "QEMU emulator version 10.0.98"',
+             'meson': 'mkdir -p "$2"; echo "$@" >"$2/build.ninja"',
+             'ninja': ':',
+             'dpkg-query': 'echo "installed 1:99"',
              'apt-get': 'echo "nothing is to be fetched" >&2; exit 1'}
 
 
@@ -20,12 +25,18 @@ class Scripts:
     def __init__(self, folder):
         self.folder = folder
         self.cache, self.build = folder / 'cache', folder / 'build'
-        self.tools = folder / 'tools'
-        self.tools.mkdir()
+        self.tools, self.source = folder / 'tools', folder / 'source'
+        for path in (self.tools, self.source):
+            path.mkdir()
         for name, script in PRETENDED.items():
             path = self.tools / name
             path.write_text(f'#!/bin/sh\n{script}\n')
             path.chmod(0o755)
+        (self.source / 'VERSION').write_text('10.0.99\n')
+        (self.source / 'configure').touch()
+        self.words = [f'-Dqemu_binary={self.tools}/qemu',
+                      f'-Dqemu_source={self.source}',
+                      f'-Dqemu_build={self.source}']
 
     def run(self, name, *args):
         """One of them: its status, what it printed, what it said."""
@@ -41,6 +52,12 @@ class Scripts:
         """Neither in the cache nor in the build folder."""
         same([path.name for path in (self.cache, self.build)
               if path.exists()], [], 'folders that were made')
+
+    def set_up(self, *args):
+        """A set-up that works: what it said, and what Meson was told."""
+        status, _, said = self.run('setup', *args)
+        same(status, 0, f'status ({said})')
+        return said, (self.build / 'build.ninja').read_text().split()
 
 
 def usage(name):
@@ -68,6 +85,42 @@ def no_kernel_yet():
         scripts.did_nothing()
 
 
+def options_stay():
+    """The options of a set-up hold for the next ones, which say so, until
+    there are others."""
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = Scripts(Path(folder))
+        said, _ = scripts.set_up(*scripts.words, '-Dwerror=false')
+        check('as set up before' not in said, said)
+        said, told = scripts.set_up()
+        for word in (*scripts.words, '-Dwerror=false'):
+            check(word in said, f'not said: {word}: {said}')
+            check(word in told, f'Meson is not told {word}: {told}')
+        check(f'{scripts.tools}/qemu' in
+              (scripts.build / 'setup.env').read_text(), 'another emulator')
+        # others take their place, and Meson begins anew
+        private = scripts.build / 'meson-private'
+        private.mkdir()
+        said, told = scripts.set_up(*scripts.words)
+        check('werror' not in said and '-Dwerror=false' not in told,
+              f'-Dwerror=false is still there: {said}, {told}')
+        check(not private.exists(), 'Meson would keep it')
+
+
+def default_forgets():
+    """--default is the machine's own QEMU again; a set-up that fails, as this
+    one does, leaves what was."""
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = Scripts(Path(folder))
+        scripts.set_up(*scripts.words)
+        status, _, said = scripts.run(
+            'setup', '--default', f'-Dqemu_source={scripts.source}')
+        check(status == 1 and '10.0.98' in said,
+              f"not the machine's: {status}, {said}")
+        said, _ = scripts.set_up()
+        check(scripts.words[0] in said, f'not the one before: {said}')
+
+
 def cases(tap):
     """All of them."""
     for path in sorted((ROOT / 'scripts').iterdir()):
@@ -75,3 +128,5 @@ def cases(tap):
             tap.case(f'scripts/{path.name}: says how it is called', usage,
                      path.name)
     tap.case('scripts/build-lab-kernel: nothing is built yet', no_kernel_yet)
+    tap.case('scripts/setup: its options stay', options_stay)
+    tap.case('scripts/setup: --default forgets them', default_forgets)
