@@ -10,12 +10,12 @@ from pathlib import Path
 from pvlab.tap import check, same
 
 ROOT = Path(__file__).resolve().parents[2]
-# An emulator, and the machine's own; what builds; and no package is ever missing
+# An emulator, and the machine's own; what builds; no package is ever missing
 PRETENDED = {'qemu': 'echo "QEMU emulator version 10.0.99"',
              'qemu-system-x86_64': 'echo "QEMU emulator version 10.0.98"',
              'meson': 'mkdir -p "$2"; echo "$@" >"$2/build.ninja"',
              'ninja': ':',
-             'dpkg-query': 'echo "installed 1:99"',
+             'dpkg-query': 'echo "installed 1:99"', 'dpkg': ':',
              'apt-get': 'echo "nothing is to be fetched" >&2; exit 1'}
 
 
@@ -32,11 +32,19 @@ class Scripts:
             path = self.tools / name
             path.write_text(f'#!/bin/sh\n{script}\n')
             path.chmod(0o755)
-        (self.source / 'VERSION').write_text('10.0.99\n')
-        (self.source / 'configure').touch()
+        self.put_source(self.source, '10.0.99')
         self.words = [f'-Dqemu_binary={self.tools}/qemu',
                       f'-Dqemu_source={self.source}',
                       f'-Dqemu_build={self.source}']
+
+    @staticmethod
+    def put_source(folder, version):
+        """What looks like the source of a QEMU."""
+        (folder / 'pc-bios').mkdir(parents=True)
+        (folder / 'pc-bios/meson.build').touch()
+        (folder / 'VERSION').write_text(f'{version}\n')
+        (folder / 'configure').write_text('#!/bin/sh\n')
+        (folder / 'configure').chmod(0o755)
 
     def run(self, name, *args):
         """One of them: its status, what it printed, what it said."""
@@ -107,6 +115,17 @@ def options_stay():
         check(not private.exists(), 'Meson would keep it')
 
 
+def no_options_stay():
+    """Without options the next set-up is like the first."""
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = Scripts(Path(folder))
+        # as if it had been fetched
+        scripts.put_source(scripts.cache / 'qemu/99/src', '10.0.98')
+        for _ in range(2):
+            said, _ = scripts.set_up()
+            check('as set up before' not in said, said)
+
+
 def default_forgets():
     """--default is the machine's own QEMU again; a set-up that fails, as this
     one does, leaves what was."""
@@ -129,4 +148,5 @@ def cases(tap):
                      path.name)
     tap.case('scripts/build-lab-kernel: nothing is built yet', no_kernel_yet)
     tap.case('scripts/setup: its options stay', options_stay)
+    tap.case('scripts/setup: without options', no_options_stay)
     tap.case('scripts/setup: --default forgets them', default_forgets)
