@@ -28,14 +28,18 @@ class Scripts:
         self.tools, self.source = folder / 'tools', folder / 'source'
         for path in (self.tools, self.source):
             path.mkdir()
-        for name, script in PRETENDED.items():
-            path = self.tools / name
-            path.write_text(f'#!/bin/sh\n{script}\n')
-            path.chmod(0o755)
+        for name in PRETENDED:
+            self.pretend(name)
         self.put_source(self.source, '10.0.99')
         self.words = [f'-Dqemu_binary={self.tools}/qemu',
                       f'-Dqemu_source={self.source}',
                       f'-Dqemu_build={self.source}']
+
+    def pretend(self, name):
+        """Put a tool there."""
+        path = self.tools / name
+        path.write_text(f'#!/bin/sh\n{PRETENDED[name]}\n')
+        path.chmod(0o755)
 
     @staticmethod
     def put_source(folder, version):
@@ -113,6 +117,15 @@ def options_stay():
         check('werror' not in said and '-Dwerror=false' not in told,
               f'-Dwerror=false is still there: {said}, {told}')
         check(not private.exists(), 'Meson would keep it')
+        # a set-up that fails on the way is no reason not to begin anew
+        (scripts.build / 'build.ninja').write_text('old')
+        (scripts.tools / 'meson').write_text('#!/bin/sh\nexit 1\n')
+        same(scripts.run('setup', '-Dwerror=false', *scripts.words)[0], 1,
+             'status where Meson fails')
+        scripts.pretend('meson')
+        _, told = scripts.set_up()
+        check('old' not in told and scripts.words[0] in told,
+              f'Meson was told {told}')
 
 
 def no_options_stay():
