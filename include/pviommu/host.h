@@ -9,8 +9,8 @@
  * that are no power of two.  Every other notifier (vhost, vDPA, any listener)
  * gets events.  A host page table (pviommu/iommufd.h) is its own receiver.
  *
- * Locking: the big lock, held by the caller of every function here.  None of
- * them takes the device's lock.
+ * Locking: the big lock, held by the caller of every function here but
+ * pviommu_host_idle().  None of them takes the device's lock.
  */
 #ifndef PVIOMMU_HOST_H
 #define PVIOMMU_HOST_H
@@ -117,6 +117,9 @@ bool pviommu_host_guard(PviommuHost *host, void (*change)(void *opaque),
 /**
  * pviommu_host_idle - whether nobody mirrors the IOMMU memory region
  * @host: the address space
+ *
+ * May be called in any thread: QEMU registers a notifier before its owner asks
+ * for a translation.
  *
  * Return: true when mapping and unmapping has no receiver.
  */

@@ -190,6 +190,14 @@ void watch_fail(Watch *w, unsigned reg, unsigned nth, unsigned times,
     watch_set(w, reg, nth);
 }
 
+bool watch_miss(Watch *w, uint64_t iova, bool write)
+{
+    qpci_io_writeq(w->pdev, w->bar, OBSERVER_ADDRESS, iova);
+    watch_set(w, OBSERVER_VALUE, write);
+    watch_set(w, OBSERVER_COMMAND, OBSERVER_MISS);
+    return qpci_io_readl(w->pdev, w->bar, OBSERVER_RESULT);
+}
+
 bool watch_dma(Watch *w, uint32_t command, uint64_t iova, uint64_t size)
 {
     qpci_io_writeq(w->pdev, w->bar, OBSERVER_ADDRESS, iova);

@@ -189,6 +189,16 @@ void watch_fail(Watch *w, unsigned reg, unsigned nth, unsigned times,
 bool watch_dma(Watch *w, uint32_t command, uint64_t iova, uint64_t size);
 
 /**
+ * watch_miss - have vhost ask for an address that it does not have
+ * @w: the observer
+ * @iova: the address
+ * @write: what for
+ *
+ * Return: whether it has it then.
+ */
+bool watch_miss(Watch *w, uint64_t iova, bool write);
+
+/**
  * struct Model - what a domain maps, as the test knows it
  * @lines: an entry for each mapping, in order of IOVA
  */

@@ -202,7 +202,7 @@ void pviommu_host_replay(PviommuHost *host, IOMMUNotifier *notifier,
 
 bool pviommu_host_idle(const PviommuHost *host)
 {
-    return QLIST_EMPTY(&host->mr->iommu_notify);
+    return !qatomic_read(&host->mr->iommu_notify.lh_first);
 }
 
 static bool lower_guard(VFIOContainerBase *container, void *opaque)

@@ -13,6 +13,47 @@ static char *block_in(MemoryRegion *mr, hwaddr offset)
     return held_name((uint8_t *)memory_region_get_ram_ptr(mr) + offset);
 }
 
+static bool is_vhost(const Observer *o)
+{
+    return !(o->flags & IOMMU_NOTIFIER_MAP);
+}
+
+/* vhost_device_iotlb_miss() in hw/virtio/vhost.c */
+bool observer_miss(Observer *o, hwaddr iova, bool write)
+{
+    MemoryRegionSection section;
+    IOMMUTLBEntry entry;
+    hwaddr size;
+    bool found;
+    char *what;
+
+    RCU_READ_LOCK_GUARD();
+    entry = address_space_get_iotlb_entry(pci_get_address_space(PCI_DEVICE(o)),
+                                          iova, write,
+                                          MEMTXATTRS_UNSPECIFIED);
+    if (!entry.target_as) {
+        return false;
+    }
+    section = memory_region_find(get_system_memory(), entry.translated_addr,
+                                 1ULL << 63);
+    found = section.mr && memory_region_is_ram(section.mr) &&
+            section.offset_within_address_space == entry.translated_addr;
+    what = found ? block_in(section.mr, section.offset_within_region) : NULL;
+    memory_region_unref(section.mr);
+    if (!found) {
+        record_event(o->events, "lookup %" PRIx64 " fails",
+                     entry.translated_addr);
+        return false;
+    }
+    size = MIN(entry.addr_mask + 1, int128_get64(section.size));
+    entry.iova = iova & ~entry.addr_mask;
+    held_drop(o->held, entry.iova, entry.iova + (size - 1));
+    held_map(o->held, entry.iova, entry.iova + (size - 1), NULL, what,
+             entry.perm == IOMMU_RO ? "r" :
+             entry.perm == IOMMU_WO ? "w" : "rw");
+    return iova - entry.iova < size;
+}
+
 static void notified(IOMMUNotifier *n, IOMMUTLBEntry *entry)
 {
     Watched *w = container_of(n, Watched, notifier);
@@ -21,7 +62,9 @@ static void notified(IOMMUNotifier *n, IOMMUTLBEntry *entry)
 
     if (entry->perm == IOMMU_NONE) {
         record_event(events, "unmap %" PRIx64 " %" PRIx64, entry->iova, last);
-        if (held_unmap(w->observer->held, entry->iova, last)) {
+        if (is_vhost(w->observer)) {
+            held_drop(w->observer->held, entry->iova, last);
+        } else if (held_unmap(w->observer->held, entry->iova, last)) {
             record_event(events, "error split");
         }
     } else {
@@ -64,10 +107,10 @@ static void region_add(MemoryListener *listener, MemoryRegionSection *section)
         memory_region_register_iommu_notifier(section->mr, &w->notifier,
                                               &error_fatal);
         QLIST_INSERT_HEAD(&o->watched, w, next);
-        if (o->flags & IOMMU_NOTIFIER_MAP) {
+        if (!is_vhost(o)) {
             memory_region_iommu_replay(w->mr, &w->notifier);
         }
-    } else if (memory_region_is_ram(section->mr)) {
+    } else if (memory_region_is_ram(section->mr) && !is_vhost(o)) {
         char *what = block_in(section->mr, section->offset_within_region);
 
         record_event(o->events, "ram-add %" PRIx64 " %" PRIx64 " %s", first,
@@ -99,12 +142,13 @@ static void region_del(MemoryListener *listener, MemoryRegionSection *section)
                 g_free(w);
             }
         }
-    } else if (memory_region_is_ram(section->mr)) {
+    } else if (memory_region_is_ram(section->mr) && !is_vhost(o)) {
         record_event(o->events, "ram-del %" PRIx64 " %" PRIx64, first, last);
     } else {
         return;
     }
-    if (held_unmap(o->held, first, last)) {
+    /* vhost keeps what it has: it only stops to listen */
+    if (!is_vhost(o) && held_unmap(o->held, first, last)) {
         record_event(o->events, "error split");
     }
 }
@@ -112,7 +156,7 @@ static void region_del(MemoryListener *listener, MemoryRegionSection *section)
 void observer_listen(Observer *o, AddressSpace *as)
 {
     o->listener = (MemoryListener) {
-        .name = TYPE_OBSERVER,
+        .name = is_vhost(o) ? "vhost-iommu" : TYPE_OBSERVER,
         .region_add = region_add,
         .region_del = region_del,
     };

@@ -83,6 +83,9 @@ static void run(Observer *o, uint32_t command)
     case OBSERVER_LOOKUP:
         o->result = lookup(o);
         break;
+    case OBSERVER_MISS:
+        o->result = observer_miss(o, o->address, o->value);
+        break;
     case OBSERVER_CLEAR:
         g_string_truncate(o->events, 0);
         break;
@@ -177,7 +180,9 @@ static void start_watch(Observer *o, Error **errp)
 
     o->flags = flags_of(o);
     if (o->flags) {
-        observer_listen(o, as);
+        /* vhost listens where its device does DMA (dma_as of a virtio one) */
+        observer_listen(o, o->flags & IOMMU_NOTIFIER_MAP
+                           ? as : pci_get_address_space(PCI_DEVICE(o)));
     } else if (is_watch(o, "container")) {
         observer_container_start(o, as, errp);
     } else if (is_watch(o, "iommufd")) {

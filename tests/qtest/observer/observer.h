@@ -6,7 +6,7 @@
  * library brings for emulators without.  Property "watch" says how:
  *   none       not at all
  *   listener   a MemoryListener, and an IOMMU notifier on each IOMMU region
- *   vhost      the same, but told of unmaps alone, and no replay
+ *   vhost      as vhost: told of unmaps alone, and asks for what it misses
  *   vhost-ats  the same, of device IOTLB unmaps, as vhost with ats=on
  *   container  a VFIO container whose host is a list; QEMU's own VFIO
  *              listener feeds it
@@ -24,7 +24,8 @@
  *   mdev       it is a mediated device
  * Read by qom-get, one line of text for each entry:
  *   events     what was received, in order, since the last CLEAR
- *   mappings   what the device reaches: "FIRST LAST BLOCK+OFFSET r|w|rw"
+ *   mappings   what the device reaches: "FIRST LAST BLOCK+OFFSET r|w|rw";
+ *              of vhost, what it keeps
  *   guard      "up" while VFIO's listener would store a refusal, not end QEMU
  * Of the model of the kernel, whichever observer is asked:
  *   calls      "CALL ERRNO TIMES" since QEMU started; errno 0 went well
@@ -66,7 +67,7 @@ enum {
     OBSERVER_LENGTH = 0x08,      /* u64: bytes; read and write: to BUFFER */
     OBSERVER_COMMAND = 0x10,     /* u32: starts one of the below */
     OBSERVER_RESULT = 0x14,      /* u32: MemTxResult of the last transfer */
-    OBSERVER_VALUE = 0x18,       /* u32: the byte of a fill */
+    OBSERVER_VALUE = 0x18,       /* u32: the byte of a fill; MISS: 1 to write */
     OBSERVER_ERRNO = 0x28,       /* u32: what a refusal returns */
     OBSERVER_QUOTA = 0x2c,       /* u32: most mappings, then ENOSPC; 0: any */
     OBSERVER_FAIL_TIMES = 0x30,  /* u32: how many in a row are refused */
@@ -89,6 +90,7 @@ enum {
     OBSERVER_MSI = 4,            /* interrupt 0 */
     OBSERVER_CLEAR = 5,          /* forget the events */
     OBSERVER_LOOKUP = 6,         /* RESULT: what a read may keep, 1 r, 2 w */
+    OBSERVER_MISS = 7,           /* RESULT: whether vhost then has ADDRESS */
 };
 
 #endif /* TESTS_QTEST_OBSERVER_H */

@@ -61,16 +61,11 @@ int held_map(GSequence *held, hwaddr first, hwaddr last, void *vaddr,
     return 0;
 }
 
-int held_unmap(GSequence *held, hwaddr first, hwaddr last)
+void held_drop(GSequence *held, hwaddr first, hwaddr last)
 {
     GSequenceIter *iter = held_at_or_after(held, first);
     const Held *at = held_at(iter);
-    const Held *end = held_at(held_at_or_after(held, last));
 
-    if ((at && at->first < first) ||
-        (end && end->first <= last && end->last > last)) {
-        return -EINVAL;
-    }
     while (at && at->first <= last) {
         GSequenceIter *next = g_sequence_iter_next(iter);
 
@@ -78,6 +73,18 @@ int held_unmap(GSequence *held, hwaddr first, hwaddr last)
         iter = next;
         at = held_at(iter);
     }
+}
+
+int held_unmap(GSequence *held, hwaddr first, hwaddr last)
+{
+    const Held *at = held_at(held_at_or_after(held, first));
+    const Held *end = held_at(held_at_or_after(held, last));
+
+    if ((at && at->first < first) ||
+        (end && end->first <= last && end->last > last)) {
+        return -EINVAL;
+    }
+    held_drop(held, first, last);
     return 0;
 }
 

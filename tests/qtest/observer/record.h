@@ -39,6 +39,9 @@ int held_map(GSequence *held, hwaddr first, hwaddr last, void *vaddr,
 /* As type1 does: 0, or -EINVAL when a mapping would be split */
 int held_unmap(GSequence *held, hwaddr first, hwaddr last);
 
+/* As vhost does: whatever touches the range is gone */
+void held_drop(GSequence *held, hwaddr first, hwaddr last);
+
 /* Each mapping in a line that begins with @prefix */
 void held_print(GSequence *held, const char *prefix, GString *text);
 

@@ -111,6 +111,7 @@ DECLARE_INSTANCE_CHECKER(ObserverContainer, OBSERVER_CONTAINER,
 /* listener.c */
 void observer_listen(Observer *o, AddressSpace *as);
 void observer_listen_stop(Observer *o);
+bool observer_miss(Observer *o, hwaddr iova, bool write);
 
 /* container.c */
 extern const TypeInfo observer_container_type;

@@ -323,6 +323,9 @@ void pviommu_space_refused(PviommuSpace *space, const char *what, int err)
                  strerror(err), advice(err), now ?: "");
 }
 
+/* vhost does not cut memory into smaller parts than the pages of guests */
+#define VHOST_PAGE 4096
+
 /*
  * The largest aligned power of two around @addr inside the block; half of
  * the space at most, as QEMU adds 1 to it
@@ -333,6 +336,30 @@ static uint64_t block_mask(const PviommuTranslation *t, uint64_t addr)
     uint64_t mask = (delta & -delta) - 1;
 
     while ((addr & ~mask) < t->first || (addr | mask) > t->last) {
+        mask >>= 1;
+    }
+    return mask;
+}
+
+/*
+ * The same, but all of it in the RAM that @phys is in.  vhost takes the first
+ * byte of a block to its memory, and is given what follows up to the end of
+ * that RAM (vhost_device_iotlb_miss() in hw/virtio/vhost.c): were it other
+ * RAM, the address that it asked for would be left out.
+ */
+static uint64_t ram_mask(uint64_t phys, uint64_t mask)
+{
+    RCU_READ_LOCK_GUARD();
+    while (mask >= VHOST_PAGE) {
+        hwaddr offset, size = mask + 1;
+        MemoryRegion *mr = address_space_translate(&address_space_memory,
+                                                   phys & ~mask, &offset,
+                                                   &size, false,
+                                                   MEMTXATTRS_UNSPECIFIED);
+
+        if (memory_region_is_ram(mr) && size > mask) {
+            break;
+        }
         mask >>= 1;
     }
     return mask;
@@ -368,6 +395,11 @@ static IOMMUTLBEntry translate(IOMMUMemoryRegion *mr, hwaddr addr,
         return entry;
     }
     entry.addr_mask = block_mask(&t, addr);
+    if (!pviommu_host_idle(&space->host)) {
+        /* Only who registers a notifier keeps a block (vhost) */
+        entry.addr_mask = ram_mask(t.phys + (addr - t.first),
+                                   entry.addr_mask);
+    }
     entry.iova = addr & ~entry.addr_mask;
     entry.translated_addr = (t.phys + (addr - t.first)) & ~entry.addr_mask;
     entry.perm = IOMMU_ACCESS_FLAG(t.flags & PVIOMMU_MAP_F_READ,
