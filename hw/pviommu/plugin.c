@@ -5,6 +5,7 @@
 #include "qemu/osdep.h"
 #include "qemu/qemu-plugin.h"
 #include "qapi/qapi-commands-control.h"
+#include "qom/object.h"
 
 #include "pviommu/abi.h"
 #include "pviommu/device.h"
@@ -20,12 +21,20 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_version = 2;
  * Returning an error would do as well, but QEMU would add a line of its own
  * that says less.
  */
+static G_NORETURN void stop(const char *message)
+{
+    fprintf(stderr, "%s: pviommu: %s\n", g_get_prgname() ?: "qemu", message);
+    exit(EXIT_FAILURE);
+}
+
 static G_NORETURN void refuse(const char *why)
 {
-    fprintf(stderr, "%s: pviommu: %s; rebuild pviommu.so for this QEMU: run "
-            "scripts/setup, or configure the build with -Dqemu_source=DIR "
-            "-Dqemu_binary=FILE\n", g_get_prgname() ?: "qemu", why);
-    exit(EXIT_FAILURE);
+    g_autofree char *message =
+        g_strdup_printf("%s; rebuild pviommu.so for this QEMU: run "
+                        "scripts/setup, or configure the build with "
+                        "-Dqemu_source=DIR -Dqemu_binary=FILE", why);
+
+    stop(message);
 }
 
 /*
@@ -64,6 +73,28 @@ static void check_version(const char *running)
     }
 }
 
+static G_NORETURN void refuse_difference(const char *running, const char *why)
+{
+    g_autofree char *message =
+        g_strdup_printf("this QEMU %s differs from the QEMU " QEMU_VERSION
+                        " that the library was built for: %s", running, why);
+
+    refuse(message);
+}
+
+/*
+ * QEMU knows a plugin by the path given (plugin_find_desc()). The same file by
+ * another path is opened once and installed twice; a copy of it has variables
+ * of its own. QOM alone remembers either.
+ */
+static void refuse_second(void)
+{
+    if (object_class_by_name(TYPE_PVIOMMU_DEVICE)) {
+        stop("the library is loaded already, by another path or as a copy; "
+             "give -plugin pviommu.so only once");
+    }
+}
+
 /*
  * When the library is opened: a QEMU of another version may want another
  * version of the plugin interface, and would name no more than that.
@@ -90,20 +121,19 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
     }
     check_version(running ?: "of an unknown version");
 
-    if (!pviommu_abi_check_symbols(&why) || !pviommu_abi_check_layout(&why)) {
-        message = g_strdup_printf("this QEMU %s differs from the QEMU "
-                                  QEMU_VERSION " that the library was built "
-                                  "for: %s", running, why);
-        refuse(message);
+    if (!pviommu_abi_check_symbols(&why)) {
+        refuse_difference(running, why);
+    }
+    refuse_second();
+    if (!pviommu_abi_check_layout(&why)) {
+        refuse_difference(running, why);
     }
 
     if (argc) {
         message = g_strdup_printf("-plugin takes no argument here, not '%s'; "
                                   "properties go to -device pviommu-pci",
                                   argv[0]);
-        fprintf(stderr, "%s: pviommu: %s\n", g_get_prgname() ?: "qemu",
-                message);
-        exit(EXIT_FAILURE);
+        stop(message);
     }
 
     pviommu_register_types();

@@ -5,7 +5,10 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import harness
 from pvlab.tap import Skip, check, same
@@ -80,6 +83,22 @@ def refuses_argument(binary, plugin):
     check('-device pviommu-pci' in err, f'no advice in {err!r}')
 
 
+def refuses_second(binary, plugin):
+    """One file by two paths, a link to it, a copy of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        link, copy = Path(folder, 'link.so'), Path(folder, 'copy.so')
+        link.symlink_to(plugin)
+        shutil.copy(plugin, copy)
+        detour = plugin.parent / '..' / plugin.parent.name / plugin.name
+        for second in (detour, link, copy):
+            status, _, err = run(binary, '-plugin', plugin, '-plugin', second)
+            same(status, 1, f'status with {second}')
+            same(len(err.splitlines()), 1, f'lines on stderr ({err!r})')
+            for word in ('pviommu: the library is loaded already', 'once'):
+                check(word in err, f'no {word!r} in {err!r}')
+    loads(binary, '-plugin', plugin, '-plugin', plugin)
+
+
 def unknown_without_plugin(binary):
     status, _, err = run(binary, '-device', 'pviommu-pci')
     same(status, 1, 'status')
@@ -133,6 +152,8 @@ def cases(tap, sanitized):
                  unknown_without_plugin, binary)
         tap.case(f'load: {target}: refuses arguments', refuses_argument,
                  binary, plugin)
+        tap.case(f'load: {target}: refuses to be loaded by two names',
+                 refuses_second, binary, plugin)
         tap.case(f'refuse: {target}: another version', refuses, binary,
                  faulty / 'pviommu-fault-version.so', '9.99.0')
         tap.case(f'refuse: {target}: another layout of a structure', refuses,
