@@ -130,7 +130,7 @@ typedef struct PviommuSpace {
 
 /**
  * struct PviommuBusEndpoint - a number that the guest may attach
- * @dev: the device that it comes from
+ * @dev: the device that it comes from, referenced
  * @pdev: the same as a PCI function; NULL for a virtio-mmio device
  * @id: the number of the latter
  * @space: where the device's requests arrive
@@ -205,6 +205,7 @@ typedef enum PviommuScope {
  * @table_as: what devices on host page tables are given as address space
  * @said_path: the operator was told that host-path=auto found no iommufd
  * @listener: tells of devices that come and go
+ * @tidy: looks for those that left without a word
  * @memory: tells of guest memory that comes and goes
  * @ready: freezes what the guest will read
  * @frozen: the machine runs; granule and ranges are fixed
@@ -252,6 +253,7 @@ struct PviommuDevice {
     AddressSpace table_as;
     bool said_path;
     DeviceListener listener;
+    QEMUBH *tidy;
     PviommuMemory memory;
     Notifier ready;
     bool frozen;

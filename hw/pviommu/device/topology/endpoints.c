@@ -7,6 +7,10 @@
  * bus, device and function as the guest programmed them last, so it is asked
  * for anew whenever a request names an endpoint.
  *
+ * A device whose plug is refused after its realize leaves without an unrealize
+ * (device_set_realized() in hw/core/qdev.c).  So endpoints hold a reference,
+ * and who uses their device looks first whether it is there.
+ *
  * Behind a bridge that makes requests in its own name, functions share the
  * address space of that name (the alias).  The guest attaches both numbers;
  * only the alias moves the address space, the other is a name.
@@ -19,6 +23,7 @@
 #include "hw/vfio/pci.h"
 #include "hw/virtio/virtio.h"
 #include "qapi/error.h"
+#include "qemu/main-loop.h"
 #include "common/common.h"
 
 static PviommuSpace *space_by_as(PviommuDevice *s, const AddressSpace *as)
@@ -33,6 +38,15 @@ static PviommuSpace *space_by_as(PviommuDevice *s, const AddressSpace *as)
     return NULL;
 }
 
+/* Whether the device of an endpoint is still plugged */
+static bool is_there(const PviommuBusEndpoint *e)
+{
+    BusState *bus = qdev_get_parent_bus(e->dev);
+
+    return bus &&
+           (!e->pdev || PCI_BUS(bus)->devices[e->pdev->devfn] == e->pdev);
+}
+
 static PviommuBusEndpoint *first_of(const PviommuSpace *space,
                                     const DeviceState *except)
 {
@@ -41,7 +55,7 @@ static PviommuBusEndpoint *first_of(const PviommuSpace *space,
     for (unsigned i = 0; i < list->len; i++) {
         PviommuBusEndpoint *e = g_ptr_array_index(list, i);
 
-        if (e->space == space && e->dev != except) {
+        if (e->space == space && e->dev != except && is_there(e)) {
             return e;
         }
     }
@@ -277,7 +291,7 @@ static void add(PviommuDevice *s, DeviceState *dev, PviommuSpace *space,
     PviommuBusEndpoint *e = g_new0(PviommuBusEndpoint, 1);
     VirtIOMMIOProxy *slot = pviommu_slot_of(dev);
 
-    e->dev = dev;
+    e->dev = DEVICE(object_ref(OBJECT(dev)));
     e->pdev = slot ? NULL : PCI_DEVICE(dev);
     e->id = slot ? pviommu_slot_id(slot) : 0;
     e->space = space;
@@ -287,6 +301,7 @@ static void add(PviommuDevice *s, DeviceState *dev, PviommuSpace *space,
     e->endpoint = pviommu_endpoint_new(name ?: space->group, e);
     g_rw_lock_writer_unlock(&s->lock);
     g_ptr_array_add(s->endpoints, e);
+    qemu_bh_schedule(s->tidy);
 }
 
 static bool has_alias(const PviommuSpace *space)
@@ -350,7 +365,8 @@ static PCIDevice *other_aliased(const PviommuBusEndpoint *alias)
     for (unsigned i = 0; i < list->len; i++) {
         const PviommuBusEndpoint *e = g_ptr_array_index(list, i);
 
-        if (e->space == alias->space && e->name && e->pdev != alias->pdev) {
+        if (e->space == alias->space && e->name && e->pdev != alias->pdev &&
+            is_there(e)) {
             return e->pdev;
         }
     }
@@ -374,7 +390,9 @@ static void drop(PviommuDevice *s, PviommuBusEndpoint *e)
         pviommu_change_force(s, &change);
     } else {
         /* Nobody is left to serve: do not map RAM for a device that leaves */
-        pviommu_space_park(space);
+        if (!space->parked) {
+            pviommu_space_park(space);
+        }
         pviommu_change_finish(s, &change);
     }
 
@@ -382,7 +400,22 @@ static void drop(PviommuDevice *s, PviommuBusEndpoint *e)
     pviommu_endpoint_free(e->endpoint);
     pviommu_group_free(e->name);
     g_rw_lock_writer_unlock(&s->lock);
+    object_unref(e->dev);
     g_free(e);
+}
+
+/* Its device has left: a name that functions share passes to another one */
+static void lose(PviommuDevice *s, PviommuBusEndpoint *e)
+{
+    PCIDevice *other = e->requester ? other_aliased(e) : NULL;
+
+    if (!other) {
+        drop(s, e);
+        return;
+    }
+    object_unref(e->dev);
+    e->dev = DEVICE(object_ref(OBJECT(other)));
+    e->pdev = other;
 }
 
 static void unrealized(DeviceListener *listener, DeviceState *dev)
@@ -391,23 +424,31 @@ static void unrealized(DeviceListener *listener, DeviceState *dev)
 
     for (int i = s->endpoints->len - 1; i >= 0; i--) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
-        PCIDevice *other;
 
-        if (e->dev != dev) {
-            continue;
+        if (e->dev == dev) {
+            lose(s, e);
         }
-        other = e->requester ? other_aliased(e) : NULL;
-        if (other) {
-            e->dev = DEVICE(other);
-            e->pdev = other;
-        } else {
-            drop(s, e);
+    }
+}
+
+/* Endpoints whose devices left without a word */
+static void tidy(void *opaque)
+{
+    PviommuDevice *s = opaque;
+
+    for (int i = s->endpoints->len - 1; i >= 0; i--) {
+        PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
+
+        if (!is_there(e)) {
+            lose(s, e);
         }
     }
 }
 
 void pviommu_endpoints_start(PviommuDevice *s)
 {
+    /* Not in the context that a device may poll while it is realized */
+    s->tidy = aio_bh_new(iohandler_get_aio_context(), tidy, s);
     s->listener.realize = realized;
     s->listener.unrealize = unrealized;
     device_listener_register(&s->listener);
@@ -416,6 +457,7 @@ void pviommu_endpoints_start(PviommuDevice *s)
 void pviommu_endpoints_stop(PviommuDevice *s)
 {
     device_listener_unregister(&s->listener);
+    qemu_bh_delete(s->tidy);
     while (s->endpoints->len) {
         drop(s, g_ptr_array_index(s->endpoints, s->endpoints->len - 1));
     }
@@ -451,6 +493,7 @@ static uint64_t number_of(const PviommuEndpoint *endpoint, void *opaque)
 
 void pviommu_endpoints_renumber(PviommuDevice *s)
 {
+    tidy(s);
     g_rw_lock_writer_lock(&s->lock);
     pviommu_iommu_renumber(s->iommu, number_of, NULL);
     g_rw_lock_writer_unlock(&s->lock);
