@@ -3,7 +3,8 @@
  * pviommu tests: threads that translate while another changes
  *
  * Core has no lock; a GRWLock stands for the device's.  What is mapped always
- * translates to iova + SHIFT, so whatever a thread finds must obey that.
+ * translates to iova + SHIFT, so whatever a thread finds must obey that; what
+ * is mapped all the time must be found, and what never is must not.
  * ThreadSanitizer sees whether translating writes anything.
  */
 #include "fixture.h"
@@ -12,7 +13,15 @@
 #define SHIFT UINT64_C(0x100000000)
 
 enum {
+    /* pages that come and go, ... */
     PAGES = 512,
+    /* ... that stay, and that nobody maps, one after the other */
+    KEPT = PAGES + 16,
+    NEVER = KEPT + 16,
+    END = NEVER + 16,
+    /* an endpoint that stays where it is, and which group is its own */
+    STEADY = 10,
+    STEADY_GROUP = 2,
     READERS = 4,
 };
 
@@ -21,13 +30,50 @@ typedef struct Shared {
     Fixture *fixture;
     int changing;
     int stop;
-    int hits;
 } Shared;
 
 typedef struct Reader {
     Shared *shared;
     Random random;
+    /* of pages that come and go: how often it found one, and none */
+    int hits;
+    int misses;
 } Reader;
+
+static void check_moving(Reader *reader, uint64_t iova)
+{
+    unsigned group = (unsigned)random_below(&reader->random, STEADY_GROUP);
+    PviommuTranslation found;
+
+    if (pviommu_translate(reader->shared->fixture->group[group], iova,
+                          PVIOMMU_MAP_F_READ, &found)) {
+        g_assert_cmphex(found.phys, ==, found.first + SHIFT);
+        g_assert_cmphex(found.first, <=, iova);
+        g_assert_cmphex(found.last, >=, iova);
+        g_atomic_int_inc(&reader->hits);
+    } else {
+        g_assert_cmpint(found.reason, !=, PVIOMMU_FAULT_R_UNKNOWN);
+        g_atomic_int_inc(&reader->misses);
+    }
+}
+
+static void check_steady(Reader *reader, uint64_t iova)
+{
+    PviommuTranslation found;
+    bool is_mapped = pviommu_translate(
+        reader->shared->fixture->group[STEADY_GROUP], iova,
+        PVIOMMU_MAP_F_READ, &found);
+
+    if (iova < (uint64_t)NEVER << 12) {
+        g_assert_true(is_mapped);
+        g_assert_cmphex(found.first, ==, iova & ~UINT64_C(0xfff));
+        g_assert_cmphex(found.last, ==, iova | 0xfff);
+        g_assert_cmphex(found.phys, ==, found.first + SHIFT);
+    } else {
+        g_assert_false(is_mapped);
+        g_assert_cmpint(found.reason, ==, PVIOMMU_FAULT_R_MAPPING);
+    }
+}
 
 static void *translate(void *opaque)
 {
@@ -35,23 +81,17 @@ static void *translate(void *opaque)
     Shared *shared = reader->shared;
 
     while (!g_atomic_int_get(&shared->stop)) {
-        uint64_t iova = random_below(&reader->random, PAGES << 12);
-        unsigned group = (unsigned)random_below(&reader->random, 2);
-        PviommuTranslation found;
+        uint64_t iova = random_below(&reader->random, END << 12);
 
         /* a GRWLock lets readers starve the writer */
         while (g_atomic_int_get(&shared->changing)) {
             g_thread_yield();
         }
         g_rw_lock_reader_lock(&shared->lock);
-        if (pviommu_translate(shared->fixture->group[group], iova,
-                              PVIOMMU_MAP_F_READ, &found)) {
-            g_assert_cmphex(found.phys, ==, found.first + SHIFT);
-            g_assert_cmphex(found.first, <=, iova);
-            g_assert_cmphex(found.last, >=, iova);
-            g_atomic_int_inc(&shared->hits);
-        } else {
-            g_assert_cmpint(found.reason, !=, PVIOMMU_FAULT_R_UNKNOWN);
+        if (iova < (uint64_t)PAGES << 12) {
+            check_moving(reader, iova);
+        } else if (iova >= (uint64_t)KEPT << 12) {
+            check_steady(reader, iova);
         }
         g_rw_lock_reader_unlock(&shared->lock);
     }
@@ -107,31 +147,59 @@ static void change(Shared *shared, Random *random)
     g_rw_lock_writer_unlock(&shared->lock);
 }
 
+/* The endpoint that stays where it is, and what stays mapped */
+static void make_steady(Fixture *fixture)
+{
+    fixture_add(fixture, fixture_add_group(fixture, false), STEADY);
+    ASSERT_OK(fixture, attach(fixture, 1, STEADY, 0));
+    for (uint64_t page = KEPT; page < NEVER; page++) {
+        ASSERT_OK(fixture, map(fixture, 1, page << 12, page << 12 | 0xfff,
+                               (page << 12) + SHIFT, 3));
+    }
+}
+
+static bool all_saw_both(Reader *reader)
+{
+    for (unsigned i = 0; i < READERS; i++) {
+        if (!g_atomic_int_get(&reader[i].hits) ||
+            !g_atomic_int_get(&reader[i].misses)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void test_translate_and_change(void)
 {
     Shared shared = { .fixture = NULL };
-    Reader reader[READERS];
+    Reader reader[READERS] = { 0 };
     GThread *thread[READERS];
     PviommuConfig config = fixture_config;
+    uint64_t rounds = random_rounds(300);
+    /* far more than it takes until each thread has seen a change */
+    uint64_t most = rounds + 20000;
+    uint64_t i;
     Random random;
 
     config.bypass = false;
     shared.fixture = fixture_new_pair(&config);
+    make_steady(shared.fixture);
     random_init(&random);
     g_rw_lock_init(&shared.lock);
-    for (unsigned i = 0; i < READERS; i++) {
+    for (i = 0; i < READERS; i++) {
         reader[i].shared = &shared;
         reader[i].random.state = random_next(&random);
         thread[i] = g_thread_new("translate", translate, &reader[i]);
     }
-    for (uint64_t i = random_rounds(300); i > 0; i--) {
+    for (i = 0; i < rounds || (i < most && !all_saw_both(reader)); i++) {
         change(&shared, &random);
     }
+    g_assert_cmpuint(i, <, most);
     g_atomic_int_set(&shared.stop, 1);
-    for (unsigned i = 0; i < READERS; i++) {
+    for (i = 0; i < READERS; i++) {
         g_thread_join(thread[i]);
+        g_test_message("%d found, %d not", reader[i].hits, reader[i].misses);
     }
-    g_test_message("%d translations", g_atomic_int_get(&shared.hits));
     fixture_free(shared.fixture);
     g_rw_lock_clear(&shared.lock);
 }
