@@ -157,21 +157,39 @@ static void requests_log(void)
     unlink(path);
 }
 
+/* How often a word is in a text */
+static unsigned occurrences(const char *text, const char *word)
+{
+    unsigned count = 0;
+
+    for (const char *at = text; (at = strstr(at, word)); at++) {
+        count++;
+    }
+    return count;
+}
+
 /* A full disk: one warning, the log ends, the guest goes on */
 static void requests_log_full(void)
 {
+    g_autofree char *path = temporary("warnings");
+    g_autofree char *args = g_strdup_printf(EDU_A "2>%s ", path);
+    g_autofree char *text = NULL;
     Viommu *v;
 
     if (access("/dev/full", W_OK)) {
         g_test_skip("no /dev/full");
         return;
     }
-    v = viommu_start("requests-log=/dev/full", EDU_A);
+    v = viommu_start("requests-log=/dev/full", args);
     for (unsigned i = 0; i < 100; i++) {
         assert_status(viommu_attach(v, 1, EP_A), OK);
         assert_status(viommu_detach(v, 1, EP_A), OK);
     }
     viommu_stop(v);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_assert_cmpuint(occurrences(text, "/dev/full: cannot write"), ==, 1);
+    g_assert_cmpuint(occurrences(text, "the log ends here"), ==, 1);
+    unlink(path);
 }
 
 /* However often a guest is wrong, the log says it once */

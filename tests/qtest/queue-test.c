@@ -373,7 +373,17 @@ static void answers_in_own_registers(void)
     viommu_stop(v);
 }
 
-/* The report of a fault kicks the request queue, or writes bypass */
+/* The device's features, as the register that selects them has them now */
+static uint32_t read_features(Viommu *v)
+{
+    return qtest_readl(v->qts, board_register(v, BOARD_FEATURES_SELECT) +
+                       (v->mmio ? -4 : 4));
+}
+
+/*
+ * The report of a fault kicks the request queue, or writes bypass, a selection
+ * or the status: QEMU blocks all of them, and the report counts as given
+ */
 static void report_in_own_registers(void)
 {
     static const BoardRegister targets[] = {
@@ -381,14 +391,29 @@ static void report_in_own_registers(void)
     };
     Viommu *v = viommu_start("boot-bypass=off", EDU_A);
     Edu *edu = edu_open(v, EP_A);
+    uint32_t length;
 
     for (unsigned i = 0; i < ARRAY_SIZE(targets); i++) {
+        uint32_t features;
+
+        /* The device does not know of this one yet */
+        post_map(v, 1);
+        qtest_writel(v->qts, board_register(v, BOARD_FEATURES_SELECT), 0);
+        features = read_features(v);
         viommu_event_post(v, 24, 1);
         qtest_writeq(v->qts, v->events.desc +
                      (v->events.next - 1) % 256 * 16,
                      board_register(v, targets[i]) +
                      (targets[i] == BOARD_CONFIG ? 24 : 0));
         edu_load(edu, 0x1000 * i, 4);
+        g_assert_cmpuint(viommu_wait(v, &v->events), ==, 24);
+        viommu_settle(v);
+        g_assert_cmpuint(viommu_count(v, "faults-reported"), ==, i + 1);
+        g_assert_false(viommu_used(v, &v->requests, &length));
+        g_assert_cmpuint(viommu_config(v).bypass, ==, 0);
+        g_assert_cmphex(read_features(v), ==, features);
+        g_assert_cmphex(v->vdev->bus->get_status(v->vdev), ==, 0xf);
+        assert_state(v, EP_A, "blocked");
         viommu_negotiate(v, ALL_FEATURES);
         viommu_assert_alive(v);
     }
