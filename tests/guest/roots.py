@@ -286,7 +286,7 @@ def run(bench, start, name, cases):
     if not any(map(bench.results.wanted, names)):
         return
     if not bench.iommu.ours:
-        bench.results.skip(name, "only our device can")
+        bench.results.skip(f"{name}/all", "only our device can")
         return
     running = start()
     with running.machine:
