@@ -206,6 +206,9 @@ void hostile_negotiate(Hostile *h)
     for (unsigned i = hostile_below(h, 4); i; i--) {
         features &= ~FEATURE(hostile_below(h, 42));
     }
+    if (hostile_below(h, 16) == 0) {
+        features &= random_next(&h->random) | FEATURE(VIRTIO_F_VERSION_1);
+    }
     h->v->queue_size = hostile_below(h, 4) ? 0 : 2 << hostile_below(h, 6);
     if (!viommu_begin(h->v, features)) {
         return;

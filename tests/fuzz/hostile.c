@@ -64,12 +64,15 @@ static void write_bar(Hostile *h, unsigned offset)
 {
     QVirtioPCIDevice *d = h->v->dev;
 
-    switch (hostile_below(h, 3)) {
+    switch (hostile_below(h, 4)) {
     case 0:
         qpci_io_writeb(d->pdev, d->bar, offset, any_value(h));
         break;
     case 1:
         qpci_io_writew(d->pdev, d->bar, offset & ~1, any_value(h));
+        break;
+    case 2:
+        qpci_io_writeq(d->pdev, d->bar, offset & ~7, any_value(h));
         break;
     default:
         qpci_io_writel(d->pdev, d->bar, offset & ~3, any_value(h));
@@ -188,9 +191,14 @@ static void renumber_bus(Hostile *h)
 
 static void look(Hostile *h)
 {
-    static const char *const names[] = { "mappings", "endpoints" };
+    static const char *const names[] = {
+        "domains", "endpoints", "mappings", "mapped-bytes", "requests",
+        "statuses", "mistakes", "host-refusals", "faults-reported",
+        "faults-dropped",
+    };
 
-    qobject_unref(viommu_get(h->v, names[hostile_below(h, 2)]));
+    qobject_unref(viommu_get(h->v, names[hostile_below(h,
+                                                       ARRAY_SIZE(names))]));
 }
 
 /*
@@ -251,6 +259,7 @@ Hostile *hostile_start(uint64_t seed)
     static const char *const properties[] = {
         NULL, "boot-bypass=off", "granule=64k,max-domains=2",
         "max-mappings=20,keep-bypass=off",
+        "granule=1,max-mappings=50,iommu_platform=on",
     };
     Hostile *h = g_new0(Hostile, 1);
     g_autofree char *library = watch_library();
