@@ -104,7 +104,7 @@ bool pviommu_iommufd_ranges(PviommuIommufd *iommufd, VFIODevice *device,
  * The kernel pins memory and gives its verdict on a mapping only where there
  * is an HWPT, so one is made for @device unless that is an mdev.
  *
- * Return: 0 or a negative errno.
+ * Return: 0, or a negative errno; @table is then as it was.
  */
 int pviommu_table_new(PviommuIommufd *iommufd, const VFIODevice *device,
                       PviommuTable **table);

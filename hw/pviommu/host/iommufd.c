@@ -158,24 +158,25 @@ static int add_hwpt(PviommuTable *table, const VFIODevice *device)
 int pviommu_table_new(PviommuIommufd *iommufd, const VFIODevice *device,
                       PviommuTable **table)
 {
+    PviommuTable *made;
     uint32_t ioas;
     int ret = alloc_ioas(iommufd->fd, &ioas);
 
     if (ret) {
         return ret;
     }
-    *table = g_new0(PviommuTable, 1);
-    (*table)->host.table = *table;
-    (*table)->iommufd = iommufd;
-    (*table)->ioas = ioas;
-    (*table)->hwpts = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    if (!device->mdev) {
-        ret = add_hwpt(*table, device);
-        if (ret) {
-            pviommu_table_free(*table);
-        }
+    made = g_new0(PviommuTable, 1);
+    made->host.table = made;
+    made->iommufd = iommufd;
+    made->ioas = ioas;
+    made->hwpts = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    ret = device->mdev ? 0 : add_hwpt(made, device);
+    if (ret) {
+        pviommu_table_free(made);
+        return ret;
     }
-    return ret;
+    *table = made;
+    return 0;
 }
 
 void pviommu_table_free(PviommuTable *table)

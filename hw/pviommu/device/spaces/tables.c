@@ -132,14 +132,22 @@ PviommuSpace *pviommu_table_space(PviommuDevice *s, const PviommuTable *table)
     return NULL;
 }
 
-static void free_table(PviommuTable *table)
+/* From here on no device is moved to the table, and who leaves it leaves it */
+static void forget_table(PviommuTable *table)
 {
+    guint i;
+
     if (table->iommufd->bypass == table) {
         table->iommufd->bypass = NULL;
-        pviommu_table_free(table);
-    } else {
-        g_ptr_array_remove(table->owner, table);
+    } else if (g_ptr_array_find(table->owner, table, &i)) {
+        g_ptr_array_steal_index(table->owner, i);
     }
+}
+
+static void free_table(PviommuTable *table)
+{
+    forget_table(table);
+    pviommu_table_free(table);
 }
 
 /* Nothing is known of what a table holds: block its devices and free it */
@@ -147,10 +155,11 @@ void pviommu_table_lose(PviommuDevice *s, PviommuTable *table)
 {
     PviommuSpace *space;
 
+    forget_table(table);
     while ((space = pviommu_table_space(s, table))) {
         pviommu_space_lose(space);
     }
-    free_table(table);
+    pviommu_table_free(table);
 }
 
 /* What a new table is made for: the first device of the space */
@@ -162,43 +171,46 @@ static const VFIODevice *first_device(const PviommuSpace *space)
 static int bypass_table(const PviommuSpace *space, PviommuTable **table)
 {
     PviommuIommufd *iommufd = space->iommufd;
+    PviommuTable *made;
     int ret;
 
-    *table = iommufd->bypass;
-    if (*table) {
-        return 0;
-    }
-    ret = pviommu_table_new(iommufd, first_device(space), table);
-    if (!ret) {
-        ret = pviommu_host_map(&(*table)->host, &pviommu_all_memory, NULL);
+    if (!iommufd->bypass) {
+        ret = pviommu_table_new(iommufd, first_device(space), &made);
         if (ret) {
-            pviommu_table_free(*table);
-        } else {
-            iommufd->bypass = *table;
+            return ret;
         }
+        ret = pviommu_host_map(&made->host, &pviommu_all_memory, NULL);
+        if (ret) {
+            pviommu_table_free(made);
+            return ret;
+        }
+        iommufd->bypass = made;
     }
-    return ret;
+    *table = iommufd->bypass;
+    return 0;
 }
 
 static int domain_table(const PviommuSpace *space, PviommuTable **table)
 {
     PviommuDomain *domain = pviommu_group_domain(space->group);
     GPtrArray *tables = pviommu_domain_opaque(domain);
+    PviommuTable *made;
     int ret;
 
     for (unsigned i = 0; tables && i < tables->len; i++) {
-        *table = g_ptr_array_index(tables, i);
-        if ((*table)->iommufd == space->iommufd) {
+        made = g_ptr_array_index(tables, i);
+        if (made->iommufd == space->iommufd) {
+            *table = made;
             return 0;
         }
     }
-    ret = pviommu_table_new(space->iommufd, first_device(space), table);
+    ret = pviommu_table_new(space->iommufd, first_device(space), &made);
     if (ret) {
         return ret;
     }
-    ret = pviommu_host_fill(&(*table)->host, pviommu_domain_mappings(domain));
+    ret = pviommu_host_fill(&made->host, pviommu_domain_mappings(domain));
     if (ret) {
-        pviommu_table_free(*table);
+        pviommu_table_free(made);
         return ret;
     }
     if (!tables) {
@@ -206,8 +218,9 @@ static int domain_table(const PviommuSpace *space, PviommuTable **table)
             (GDestroyNotify)pviommu_table_free);
         pviommu_domain_set_opaque(domain, tables);
     }
-    (*table)->owner = tables;
-    g_ptr_array_add(tables, *table);
+    made->owner = tables;
+    g_ptr_array_add(tables, made);
+    *table = made;
     return 0;
 }
 
