@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Devices that come and go: plugs that are refused at the last moment
+ * Devices that come and go: plugs that are refused at the last moment, and
+ * what is left of a device that went
  *
  * A bridge with a standard hotplug controller has no slot 0, and says so
  * when the device there has been realized already (shpc_device_plug_cb() in
@@ -227,6 +228,45 @@ static void refused_observer(void)
     viommu_stop(v);
 }
 
+/* Address spaces that the IOMMU made and the emulator knows */
+static unsigned count_spaces(Viommu *v)
+{
+    g_autofree char *text = qtest_hmp(v->qts, "info mtree");
+    unsigned count = 0;
+
+    for (const char *at = text; (at = strstr(at, "address-space: pviommu-"));
+         at++) {
+        count++;
+    }
+    return count;
+}
+
+static void cycle(Viommu *v, const char *driver)
+{
+    qtest_qmp_device_add(v->qts, "pcie-pci-bridge", "br", "{'bus': 'rp'}");
+    qtest_qmp_device_add(v->qts, driver, "dev", "{'bus': 'br', 'addr': '1'}");
+    plug_refused(v, driver);
+    qtest_qmp_device_del(v->qts, "br");
+}
+
+/* A bridge has a new bus each time; its address spaces are the old ones */
+static void spaces_stay_few(void)
+{
+    g_autofree char *library = watch_library();
+    g_autofree char *args = g_strdup_printf(WATCH_PORT EDU_A "%s ", library);
+    Viommu *v = viommu_start(NULL, args);
+    unsigned count;
+
+    cycle(v, "edu");
+    count = count_spaces(v);
+    for (unsigned i = 0; i < 100; i++) {
+        cycle(v, i % 3 ? "edu" : "pviommu-observer");
+        g_assert_cmpuint(count_spaces(v), ==, count);
+    }
+    viommu_assert_alive(v);
+    viommu_stop(v);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -242,5 +282,6 @@ int main(int argc, char **argv)
     ADD("churn/refused-before-another", refused_before_another);
     ADD("churn/refused-lets-go", refused_lets_go);
     ADD("churn/refused-observer", refused_observer);
+    ADD("churn/spaces-stay-few", spaces_stay_few);
     return g_test_run();
 }

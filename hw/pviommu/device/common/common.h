@@ -83,7 +83,8 @@ typedef struct PviommuPassed {
  * struct PviommuSpace - the address space of one group
  * @device: the IOMMU
  * @group: its group in core
- * @bus: with @devfn, whose requests arrive here; only compared, never read
+ * @bus: with @devfn, whose requests arrive here; only compared, never read;
+ *       NULL when the bus is no more
  * @devfn: see @bus
  * @host_group: number of the host's IOMMU group whose functions share the
  *              space, or -1
@@ -196,7 +197,8 @@ typedef enum PviommuScope {
  * @iommu: the core; see the lock order above
  * @lock: readers translate, the writer changes @iommu
  * @more: goes on with requests after a full batch
- * @spaces: PviommuSpace *, owned, for the life of the device
+ * @spaces: PviommuSpace *, owned, for the life of the device; those that are
+ *          parked serve again
  * @endpoints: PviommuBusEndpoint *, owned
  * @iommufds: iommufd objects in use
  * @probed: iommufd objects, referenced, and whether tables can be made of them
@@ -346,6 +348,7 @@ char *pviommu_space_host_devices(PviommuSpace *space);
 void pviommu_space_lose(PviommuSpace *space);
 void pviommu_space_retry(PviommuSpace *space);
 void pviommu_space_park(PviommuSpace *space);
+bool pviommu_space_held(const PviommuSpace *space);
 void pviommu_space_regions_changed(PviommuSpace *space);
 void pviommu_space_refused(PviommuSpace *space, const char *what, int err);
 

@@ -281,6 +281,17 @@ void pviommu_space_park(PviommuSpace *space)
     space->told_blocked = false;
 }
 
+/*
+ * Whether somebody still has to do with a parked space: VFIO, until its
+ * device is finalized, which is after it left
+ */
+bool pviommu_space_held(const PviommuSpace *space)
+{
+    return space->passed ? space->passed->len
+                         : !QTAILQ_EMPTY(&space->as.listeners) ||
+                           !pviommu_host_idle(&space->host);
+}
+
 static const char *advice(int err)
 {
     switch (err) {

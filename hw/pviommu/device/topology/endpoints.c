@@ -188,6 +188,23 @@ static PviommuSpace *space_of(PviommuDevice *s, PCIDevice *pdev)
            : space_by_as(s, as);
 }
 
+/*
+ * An address space that no device is in any more, for other devices: QEMU
+ * does not say when it is done with one, so none is ever freed
+ */
+static PviommuSpace *spare_space(PviommuDevice *s, bool tables)
+{
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        if (!space->passed != tables && space->parked &&
+            !pviommu_space_held(space)) {
+            return space;
+        }
+    }
+    return NULL;
+}
+
 static PviommuSpace *make_space(PviommuDevice *s, PCIBus *bus, int devfn,
                                 PCIDevice *pdev)
 {
@@ -196,8 +213,15 @@ static PviommuSpace *make_space(PviommuDevice *s, PCIBus *bus, int devfn,
     PviommuSpace *space = find_space(s, bus, devfn, host_group, tables);
 
     if (!space) {
-        space = pviommu_space_new(s, bus, devfn, host_group, tables);
-    } else if (space->parked) {
+        space = spare_space(s, tables);
+        if (!space) {
+            space = pviommu_space_new(s, bus, devfn, host_group, tables);
+        }
+        space->bus = bus;
+        space->devfn = devfn;
+        space->host_group = host_group;
+    }
+    if (space->parked) {
         space->parked = false;
         pviommu_space_retry(space);
     }
@@ -418,9 +442,26 @@ static void lose(PviommuDevice *s, PviommuBusEndpoint *e)
     e->pdev = other;
 }
 
+/* A bus goes, and another one may come to be where it was in memory */
+static void forget_bus(PviommuDevice *s, const BusState *bus)
+{
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        if (space->host_group >= 0 || (void *)space->bus != bus) {
+            continue;
+        }
+        space->bus = NULL;
+        if (!space->parked) {
+            pviommu_space_park(space);      /* for a device that failed */
+        }
+    }
+}
+
 static void unrealized(DeviceListener *listener, DeviceState *dev)
 {
     PviommuDevice *s = container_of(listener, PviommuDevice, listener);
+    BusState *bus;
 
     for (int i = s->endpoints->len - 1; i >= 0; i--) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
@@ -428,6 +469,9 @@ static void unrealized(DeviceListener *listener, DeviceState *dev)
         if (e->dev == dev) {
             lose(s, e);
         }
+    }
+    QLIST_FOREACH(bus, &dev->child_bus, sibling) {
+        forget_bus(s, bus);
     }
 }
 
