@@ -61,9 +61,13 @@ void pviommu_regions_free(PviommuRegions *list);
 PviommuRegions *pviommu_regions_copy(const PviommuRegions *list);
 
 /**
- * pviommu_regions_add - add a region; it wins over what it overlaps
- * @list: the list; regions that @region overlaps are cut or split around it
+ * pviommu_regions_add - add a region
+ * @list: the list
  * @region: what to add, copied
+ *
+ * Where regions overlap, MSI wins over RESERVED, whichever was there first,
+ * and otherwise @region over what was there; the loser is cut or split around
+ * the winner.  So a list to which one MSI region was added holds it whole.
  */
 void pviommu_regions_add(PviommuRegions *list, const PviommuRegion *region);
 

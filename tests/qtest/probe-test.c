@@ -69,6 +69,11 @@ static void regions_of_the_user(void)
         { MSI, MSI_FIRST, MSI_LAST },
         { RESERVED, 0x10000, 0x1ffff },
     };
+    static const Region around_msi[] = {
+        { MSI, 0x8000000, 0x80fffff },
+        { RESERVED, 0x7000000, 0x7ffffff },
+        { RESERVED, 0x8100000, 0x8ffffff },
+    };
     static const Region own_msi[] = {
         { MSI, 0x8000000, 0x80fffff },
         { RESERVED, 0x10000, 0x1ffff },
@@ -77,6 +82,13 @@ static void regions_of_the_user(void)
     Viommu *v = viommu_start(REGIONS("\"0x10000:0x1ffff:0\""), EDU_A);
 
     assert_probe(v, both, 2);
+    viommu_stop(v);
+
+    /* Whatever their order, and whatever is reserved around the MSI region */
+    v = viommu_start(REGIONS("\"0x8000000:0x80fffff:1\","
+                             "\"0x7000000:0x80effff:0\","
+                             "\"0x8010000:0x8ffffff:0\""), EDU_A);
+    assert_probe(v, around_msi, 3);
     viommu_stop(v);
 
     v = viommu_start(REGIONS("\"0x10000:0x1ffff:0\","
@@ -231,8 +243,8 @@ static void msi_passes_in_every_state(void)
     /* Guest memory, so that the store can be seen */
     const uint64_t msi = RAM + 0x2000000, reserved = RAM + 0x3000000;
     g_autofree char *regions =
-        g_strdup_printf(REGIONS("\"%" PRIx64 ":%" PRIx64 ":1\","
-                                "\"%" PRIx64 ":%" PRIx64 ":0\""),
+        g_strdup_printf(REGIONS("\"0x%" PRIx64 ":0x%" PRIx64 ":1\","
+                                "\"0x%" PRIx64 ":0x%" PRIx64 ":0\""),
                         msi, msi + 0xfffff, reserved, reserved + 0xfffff);
     Viommu *v = viommu_start(regions, EDU_A);
     Edu *edu = edu_open_filled(v, EP_A);

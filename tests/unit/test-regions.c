@@ -95,11 +95,34 @@ static void test_add_covers(void)
 
     add(list, 10, 19, RESERVED);
     add(list, 30, 39, MSI);
-    add(list, 10, 39, RESERVED);
+    add(list, 10, 19, MSI);
+    add(list, 10, 39, MSI);
     g_assert_cmpuint(pviommu_regions_count(list), ==, 1);
     add(list, 0, UINT64_MAX, MSI);
     g_assert_cmpuint(pviommu_regions_count(list), ==, 1);
     assert_region(list, 0, 0, UINT64_MAX, MSI);
+}
+
+/* An endpoint has one MSI region, whatever is reserved in it or around it */
+static void test_add_spares_msi(void)
+{
+    g_autoptr(PviommuRegions) list = pviommu_regions_new();
+
+    add(list, 10, 19, MSI);
+    add(list, 14, 15, RESERVED);
+    add(list, 10, 19, RESERVED);
+    g_assert_cmpuint(pviommu_regions_count(list), ==, 1);
+    add(list, 5, 14, RESERVED);
+    add(list, 19, 24, RESERVED);
+    g_assert_cmpuint(pviommu_regions_count(list), ==, 3);
+    assert_region(list, 0, 5, 9, RESERVED);
+    assert_region(list, 1, 10, 19, MSI);
+    assert_region(list, 2, 20, 24, RESERVED);
+    add(list, 0, UINT64_MAX, RESERVED);
+    g_assert_cmpuint(pviommu_regions_count(list), ==, 3);
+    assert_region(list, 0, 0, 9, RESERVED);
+    assert_region(list, 1, 10, 19, MSI);
+    assert_region(list, 2, 20, UINT64_MAX, RESERVED);
 }
 
 static void test_add_touches(void)
@@ -231,7 +254,9 @@ static void test_random(void)
                                      random_below(&random, 2);
 
             add(list, base + first, base + last, type);
-            memset(model + first, (int)type, last - first + 1);
+            for (uint64_t i = first; i <= last; i++) {
+                model[i] = model[i] == MSI ? MSI : type;
+            }
         }
         for (uint64_t i = 0; i < 64; i++) {
             const PviommuRegion *region =
@@ -254,6 +279,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pviommu/regions/add-splits", test_add_splits);
     g_test_add_func("/pviommu/regions/add-cuts", test_add_cuts);
     g_test_add_func("/pviommu/regions/add-covers", test_add_covers);
+    g_test_add_func("/pviommu/regions/add-spares-msi", test_add_spares_msi);
     g_test_add_func("/pviommu/regions/add-touches", test_add_touches);
     g_test_add_func("/pviommu/regions/find", test_find);
     g_test_add_func("/pviommu/regions/copy", test_copy);

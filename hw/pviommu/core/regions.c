@@ -34,7 +34,8 @@ PviommuRegions *pviommu_regions_copy(const PviommuRegions *list)
     return copy;
 }
 
-void pviommu_regions_add(PviommuRegions *list, const PviommuRegion *region)
+/* What @region overlaps is cut, split or dropped */
+static void put(PviommuRegions *list, const PviommuRegion *region)
 {
     const PviommuRegion *old = list->region;
     PviommuRegion *out = g_new(PviommuRegion, list->count + 2);
@@ -59,6 +60,20 @@ void pviommu_regions_add(PviommuRegions *list, const PviommuRegion *region)
     g_free(list->region);
     list->region = out;
     list->count = n;
+}
+
+void pviommu_regions_add(PviommuRegions *list, const PviommuRegion *region)
+{
+    PviommuRegions *old = pviommu_regions_copy(list);
+
+    put(list, region);
+    for (size_t i = 0; i < old->count; i++) {
+        if (region->type == PVIOMMU_REGION_RESERVED &&
+            old->region[i].type == PVIOMMU_REGION_MSI) {
+            put(list, &old->region[i]);
+        }
+    }
+    pviommu_regions_free(old);
 }
 
 /* The RESERVED neighbours with the narrowest gap; count when there are none */
