@@ -299,10 +299,12 @@ static void device_realize(DeviceState *dev, Error **errp)
     if (!pviommu_host_info_check(s, errp) || !open_log(s, errp)) {
         goto err_state;
     }
+    if (!pviommu_platform_take(s, errp)) {
+        goto err_state;
+    }
     error_setg(&s->blocker, "pviommu cannot migrate yet: its domains and "
                "mappings do not travel");
-    if (!pviommu_platform_take(s, errp) ||
-        migrate_add_blocker(&s->blocker, errp) < 0) {
+    if (migrate_add_blocker(&s->blocker, errp) < 0) {
         goto err_state;
     }
 
