@@ -108,6 +108,7 @@ static void aw_bits(void)
 {
     static const char *const bad[] = {
         "", "0", "31", "65", "288", "4294967328", "-1", "48x", "autos",
+        "+48",
     };
     static const char *const good[] = { "auto", "32", "39", "48", "64" };
     static const char *const bad_json[][2] = {
@@ -159,7 +160,7 @@ static void reserved_regions(void)
         { "\"0x1:0x0:1\"", "ends before it starts" },
         { "\"0:0x1000:2\"", "unknown type" },
         { "\"0:0x1000:4294967296\"", "unknown type" },
-        { "\"0:0x1000:-1\"", "unknown type" },
+        { "\"0:0x1000:-1\"", "first:last:type" },
         { "\"0:0x1000\"", "first:last:type" },
         { "\"0:0x1000:0:0\"", "first:last:type" },
         { "\"\"", "first:last:type" },
@@ -170,9 +171,18 @@ static void reserved_regions(void)
         { "{}", "expected: string" },
         { "\"0:0xfff:1\", \"0x1000:0x1fff:1\"", "at most one MSI region" },
         { "\"0:0xffffffffffffffff:0\"", "leaves nothing to map" },
+        { "\"0xfee10000:0xfee1ffff:0\"", "lies in the MSI region" },
+        { "\"1:0xff:0\", \"0:0xffff:1\"", "lies in the MSI region" },
+        /* It could be either: which one is asked */
+        { "\"4096:8191:0\"", "'0x4096'" },
+        { "\"fee00000:feefffff:1\"", "'0xfee00000'" },
+        { "\"-1:-1:0\"", "not of the form" },
+        { "\" 0:0xfff:0\"", "not of the form" },
+        { "\"0:0xfff:-0\"", "not of the form" },
     };
     static const char *const good[] = {
         "", "\"0:0xfff:0\"", "\"0xfee00000:0xfeefffff:1\"",
+        "\"0:9:0\", \"0XF0000000:0xFFFFFFFF:0\"",
         "\"0:0:0\"", "\"0xffffffffffffffff:0xffffffffffffffff:0\"",
         "\"0:0x1fff:0\", \"0x1000:0x2fff:0\"",
     };
@@ -195,13 +205,34 @@ static void reserved_regions(void)
 
 static void limits(void)
 {
+    static const char *const bad[] = {
+        "0", "-1", "+1", " 1", "1k", "", "18446744073709551616",
+    };
+    static const char *const bad_json[] = { "-1", "1.5", "[]" };
+
     refuses("-M q35 " P ",max-domains=0", "max-domains", "at least 1");
     refuses("-M q35 " P ",max-domains=-1", "max-domains", "uint32_t");
     refuses("-M q35 " P ",max-domains=4294967296", "max-domains", "uint32_t");
     refuses("-M q35 " P ",max-domains=many", "max-domains", "integer");
-    refuses("-M q35 " P ",max-mappings=0", "max-mappings", "at least 1");
-    refuses("-M q35 " P ",max-mappings=many", "max-mappings", "integer");
-    refuses("-M q35 " P ",max-mappings=", "max-mappings", "integer");
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *args = g_strdup_printf("-M q35 " P
+                                                ",max-mappings='%s'", bad[i]);
+
+        refuses(args, "max-mappings", "at least 1");
+    }
+    refuses("-M q35 " P " -global pviommu-device.max-mappings=-1",
+            "max-mappings", "at least 1");
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad_json); i++) {
+        g_autofree char *args = g_strdup_printf(
+            "-M q35 -device '{\"driver\": \"pviommu-pci\", "
+            "\"max-mappings\": %s}'", bad_json[i]);
+
+        refuses(args, "max-mappings", i < 2 ? "at least 1"
+                                             : "neither a word nor a number");
+    }
+    takes("-M q35 -device '{\"driver\": \"pviommu-pci\", "
+          "\"max-mappings\": 7}'", NULL);
+    takes("-M q35 " P " -global pviommu-device.max-mappings=7", NULL);
     takes("-M q35 " P ",max-domains=1,max-mappings=1", NULL);
     takes("-M q35 " P ",max-domains=4294967295,"
           "max-mappings=18446744073709551615", NULL);
@@ -219,8 +250,29 @@ static void other_properties(void)
     refuses("-M q35 " P ",nonsense=1", "nonsense", "not found");
     takes("-M q35 " P ",boot-bypass=off,requests-log=/dev/null", NULL);
     takes("-M q35 " P ",iommu_platform=on,vectors=0", NULL);
+    takes("-M q35 " P ",vectors=2048", NULL);
+    refuses("-M q35 " P ",vectors=2049", "vectors", "0 to 2048");
+    refuses("-M q35 " P ",vectors=4294967295", "vectors", "0 to 2048");
     /* It is modern whatever is asked */
     takes("-M q35 " P ",disable-legacy=off,disable-modern=on", NULL);
+}
+
+/* A pipe that nobody reads would keep QEMU waiting for ever */
+static void requests_log_pipe(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/pviommu-pipe-%d",
+                                            g_get_tmp_dir(), getpid());
+    g_autofree char *args = g_strdup_printf("-M q35 " P ",requests-log=%s",
+                                            path);
+    int reader;
+
+    g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+    refuses(args, "requests-log", "nobody reads");
+    reader = open(path, O_RDONLY | O_NONBLOCK);
+    g_assert_cmpint(reader, >=, 0);
+    takes(args, NULL);
+    close(reader);
+    unlink(path);
 }
 
 static void two_iommus(void)
@@ -248,6 +300,7 @@ static void two_iommus(void)
 static void primary_bus(void)
 {
     refuses("-M q35 " P ",primary-bus=x", "no PCI bus 'x'", "so far: pcie.0.");
+    refuses("-M q35 " P ",primary-bus=", "no PCI bus ''", "so far: pcie.0.");
     refuses("-M q35 " P ",primary-bus=x " PXB, "no PCI bus 'x'", "pcie.0");
     refuses("-M q35 " PXB Q ",primary-bus=ide.0", "no PCI bus 'ide.0'", " x");
     refuses("-M q35 " PXB PORT Q ",primary-bus=rp", "'rp' is not a root bus",
@@ -281,7 +334,8 @@ static void scope(void)
 {
     static const char *const malformed[] = {
         "some", "4", "4.8", "20.0", "g.0", "4.0.0", "4.0:", ":4.0", "4.0/",
-        "/4.0", "4.0//1.0", "00:04.0", "-1.0", "4.0 ",
+        "/4.0", "4.0//1.0", "00:04.0", "-1.0", "4.0 ", "-0.0",
+        "1f.+0",
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(malformed); i++) {
@@ -321,6 +375,9 @@ static void places(void)
 static void machines(void)
 {
     refuses("-M microvm " P, "PCI", "pviommu-pci");
+    refuses("-M microvm -global virtio-mmio.force-legacy=off "
+            "-device pviommu-device -device pviommu-device", "already",
+            "once");
     refuses("-M none " P, "PCI", "pviommu-pci");
     refuses("-M isapc " P, "PCI", "pviommu-pci");
     takes("-M pc " P, NULL);
@@ -514,6 +571,7 @@ int main(int argc, char **argv)
     qtest_add_func("pviommu/refuse/reserved-regions", reserved_regions);
     qtest_add_func("pviommu/refuse/limits", limits);
     qtest_add_func("pviommu/refuse/other-properties", other_properties);
+    qtest_add_func("pviommu/refuse/requests-log-pipe", requests_log_pipe);
     qtest_add_func("pviommu/refuse/two-iommus", two_iommus);
     qtest_add_func("pviommu/refuse/primary-bus", primary_bus);
     qtest_add_func("pviommu/refuse/two-iommus-of-roots", two_iommus_of_roots);

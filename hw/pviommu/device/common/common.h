@@ -296,6 +296,7 @@ void pviommu_device_mistake(PviommuDevice *s, unsigned mistake,
 
 /* properties.c: types of properties */
 extern const PropertyInfo pviommu_prop_aw_bits;
+extern const PropertyInfo pviommu_prop_count;
 extern const PropertyInfo pviommu_prop_region;
 
 /* msi.c: where the machine takes interrupts */

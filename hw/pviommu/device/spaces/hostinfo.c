@@ -55,11 +55,42 @@ static void set_config(PviommuDevice *s)
     g_rw_lock_writer_unlock(&s->lock);
 }
 
+/* One MSI region at most, and none that is reserved in it */
+static bool check_regions(const PviommuDevice *s, Error **errp)
+{
+    const PviommuRegion *msi = NULL;
+
+    for (unsigned i = 0; i < s->nr_regions; i++) {
+        if (s->regions[i].type != PVIOMMU_REGION_MSI) {
+            continue;
+        }
+        if (msi) {
+            error_setg(errp, "an endpoint has at most one MSI region, but "
+                       "reserved-regions has more");
+            return false;
+        }
+        msi = &s->regions[i];
+    }
+    for (unsigned i = 0; msi && i < s->nr_regions; i++) {
+        const PviommuRegion *region = &s->regions[i];
+
+        if (region != msi && region->first >= msi->first &&
+            region->last <= msi->last) {
+            error_setg(errp, "reserved region '0x%" PRIx64 ":0x%" PRIx64
+                       ":0' lies in the MSI region, 0x%" PRIx64 " to 0x%"
+                       PRIx64, region->first, region->last, msi->first,
+                       msi->last);
+            error_append_hint(errp, "Leave it out, or name another MSI region "
+                              "in reserved-regions, with type 1.\n");
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Check the properties, and offer what they say until hosts are known */
 bool pviommu_host_info_check(PviommuDevice *s, Error **errp)
 {
-    size_t msi = 0;
-
     if (granule_is_host(s)) {
         s->granule_size = qemu_real_host_page_size();
     } else {
@@ -80,12 +111,7 @@ bool pviommu_host_info_check(PviommuDevice *s, Error **errp)
                    s->max_domains ? "mappings" : "domains");
         return false;
     }
-    for (unsigned i = 0; i < s->nr_regions; i++) {
-        msi += s->regions[i].type == PVIOMMU_REGION_MSI;
-    }
-    if (msi > 1) {
-        error_setg(errp, "an endpoint has at most one MSI region, but "
-                   "reserved-regions has %zu", msi);
+    if (!check_regions(s, errp)) {
         return false;
     }
     s->host_bits = 64;

@@ -70,7 +70,9 @@ static PCIBus *find_root(const char *name, Error **errp)
 {
     g_autoptr(GString) names = g_string_new(NULL);
     bool ambiguous = false;
-    Object *obj = object_resolve_path_type(name, TYPE_PCI_BUS, &ambiguous);
+    /* An empty path would be that of any bus */
+    Object *obj = *name ? object_resolve_path_type(name, TYPE_PCI_BUS,
+                                                   &ambiguous) : NULL;
 
     if (ambiguous) {
         error_setg(errp, "primary-bus: more than one PCI bus is called '%s'",

@@ -27,6 +27,7 @@ static bool parse_step(const char *text, uint8_t *devfn)
     unsigned slot, function;
 
     if (g_strv_length(part) != 2 ||
+        !g_ascii_isxdigit(*part[0]) || !g_ascii_isxdigit(*part[1]) ||
         qemu_strtoui(part[0], NULL, 16, &slot) || slot >= PCI_SLOT_MAX ||
         qemu_strtoui(part[1], NULL, 16, &function) ||
         function >= PCI_FUNC_MAX) {

@@ -21,6 +21,9 @@ DECLARE_INSTANCE_CHECKER(PviommuPci, PVIOMMU_PCI, TYPE_PVIOMMU_PCI)
 /* One vector each for the configuration and the two queues */
 #define VECTORS 3
 
+/* MSI-X has no more; QEMU does without MSI-X then, or its allocator ends it */
+#define VECTORS_MAX (PCI_MSIX_FLAGS_QSIZE + 1)
+
 static const Property properties[] = {
     DEFINE_PROP_UINT32("class", VirtIOPCIProxy, class_code, 0),
     DEFINE_PROP_UINT32("vectors", VirtIOPCIProxy, nvectors, VECTORS),
@@ -31,6 +34,11 @@ static void pci_realize(VirtIOPCIProxy *proxy, Error **errp)
     PviommuPci *pci = PVIOMMU_PCI(proxy);
     PCIBus *bus = pci_get_bus(&proxy->pci_dev);
 
+    if (proxy->nvectors > VECTORS_MAX) {
+        error_setg(errp, "vectors is 0 to %u, not %" PRIu32, VECTORS_MAX,
+                   proxy->nvectors);
+        return;
+    }
     if (!pci_bus_is_root(bus)) {
         error_setg(errp, "pviommu-pci must be on a root bus, not on %s",
                    BUS(bus)->name);

@@ -193,15 +193,25 @@ static void ready(Notifier *notifier, void *data)
 
 static bool open_log(PviommuDevice *s, Error **errp)
 {
+    int fd;
+
     if (!s->log_path) {
         return true;
     }
-    s->log = fopen(s->log_path, "we");
-    if (!s->log) {
-        error_setg_errno(errp, errno, "requests-log: cannot write '%s'",
-                         s->log_path);
+    /* Without waiting for the reader of a pipe: it may never come */
+    fd = open(s->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
+              O_NONBLOCK, 0666);
+    if (fd < 0 || fcntl(fd, F_SETFL, O_WRONLY) < 0) {
+        error_setg_errno(errp, errno, "requests-log: cannot write '%s'%s",
+                         s->log_path, errno == ENXIO
+                         ? ", a pipe that nobody reads or a device that is "
+                           "not there" : "");
+        if (fd >= 0) {
+            close(fd);
+        }
         return false;
     }
+    s->log = fdopen(fd, "w");
     setvbuf(s->log, NULL, _IOLBF, 0);
     return true;
 }
@@ -361,8 +371,8 @@ static const Property properties[] = {
     DEFINE_PROP_STRING("host-path", PviommuDevice, host_path_name),
     DEFINE_PROP_BOOL("keep-bypass", PviommuDevice, keep_bypass, true),
     DEFINE_PROP_UINT32("max-domains", PviommuDevice, max_domains, 65536),
-    DEFINE_PROP_UINT64("max-mappings", PviommuDevice, max_mappings,
-                       4 * 1024 * 1024),
+    DEFINE_PROP_UNSIGNED("max-mappings", PviommuDevice, max_mappings,
+                         4 * 1024 * 1024, pviommu_prop_count, uint64_t),
     DEFINE_PROP_STRING("requests-log", PviommuDevice, log_path),
     DEFINE_PROP_ARRAY("reserved-regions", PviommuDevice, nr_regions, regions,
                       pviommu_prop_region, PviommuRegion),
