@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 
 #include "edu.h"
+#include "vhost-user.h"
 
 #define RNG "-device virtio-rng-device,id=rng"
 #define BEHIND ",iommu_platform=on "
@@ -239,6 +240,33 @@ static void without_iommu_platform(void)
     viommu_stop(v);
 }
 
+/*
+ * A device whose rings another process reads: that is told where addresses
+ * lead, and of no memory else; and is told when they do no more
+ */
+static void vhost_user(void)
+{
+    VhostUser *u = vhost_user_new();
+    g_autofree char *arg = vhost_user_arg(u);
+    g_autofree char *args = g_strdup_printf("%s-device vhost-user-rng,"
+                                            "chardev=vhost,iommu_platform=on",
+                                            arg);
+    Viommu *v = viommu_start("boot-bypass=off", args);
+    uint64_t used;
+    Viommu *rng;
+
+    assert_status(viommu_attach(v, 1, EP_RNG), OK);
+    map_memory(v, 1);
+    rng = rng_open(v);
+    used = rng->requests.used;
+    g_assert_true(vhost_user_reaches(u, used));
+    assert_status(viommu_unmap(v, 1, 0, UINT64_MAX), OK);
+    g_assert_false(vhost_user_reaches(u, used));
+    rng_close(rng);
+    viommu_stop(v);
+    vhost_user_free(u);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -251,5 +279,6 @@ int main(int argc, char **argv)
     ADD("platform/reset", reset);
     ADD("platform/out-of-scope", out_of_scope);
     ADD("platform/without-iommu-platform", without_iommu_platform);
+    ADD("platform/vhost-user", vhost_user);
     return g_test_run();
 }

@@ -58,6 +58,23 @@ static AddressSpace *get_dma_as(DeviceState *transport)
     return &pviommu_space_new(owner, NULL, 0, -1, false)->as;
 }
 
+/* vhost asks, whose back end else uses guest-physical addresses */
+static bool iommu_enabled(DeviceState *transport)
+{
+    VirtIOMMIOProxy *slot = VIRTIO_MMIO(transport);
+
+    return virtio_bus_get_device(&slot->bus)->dma_as != &address_space_memory;
+}
+
+static void set_hooks(bool on)
+{
+    VirtioBusClass *bus =
+        VIRTIO_BUS_CLASS(object_class_by_name(TYPE_VIRTIO_MMIO_BUS));
+
+    bus->get_dma_as = on ? get_dma_as : NULL;
+    bus->iommu_enabled = on ? iommu_enabled : NULL;
+}
+
 /* A device that was plugged before would stay outside, unnoticed */
 static bool check_order(Error **errp)
 {
@@ -116,7 +133,7 @@ bool pviommu_platform_take(PviommuDevice *s, Error **errp)
         return false;
     }
     owner = s;
-    VIRTIO_BUS_CLASS(bus)->get_dma_as = get_dma_as;
+    set_hooks(true);
     return true;
 }
 
@@ -143,7 +160,6 @@ void pviommu_platform_leave(PviommuDevice *s)
 {
     if (owner == s) {
         owner = NULL;
-        VIRTIO_BUS_CLASS(object_class_by_name(TYPE_VIRTIO_MMIO_BUS))
-            ->get_dma_as = NULL;
+        set_hooks(false);
     }
 }
