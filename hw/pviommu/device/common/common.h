@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pviommu: what the files of the QEMU side share
+ * pviommu: what all rooms of the QEMU side use
  *
- * Lock order: the big lock, then PviommuDevice.lock, then events.lock.
- * State of the core changes under both of the first two, so that a holder of
- * either may read it.  The host is called with the big lock alone.
+ * The device's state, and what must be known of it everywhere: the list of
+ * IOMMUs, endpoints and their numbers, guest mistakes, faults under way.
+ *
+ * Lock order: the big lock, then PviommuDevice.lock, then PviommuFaults.lock.
+ * Each function of device/ is called with the big lock held and none of the
+ * others, unless it says otherwise.  The host is called with the big lock
+ * alone.
  */
 #ifndef PVIOMMU_DEVICE_COMMON_H
 #define PVIOMMU_DEVICE_COMMON_H
@@ -20,7 +24,6 @@
 #include "qom/object.h"
 
 #include "pviommu/device.h"
-#include "pviommu/fdt.h"
 #include "pviommu/host.h"
 #include "pviommu/iommu.h"
 #include "pviommu/iommufd.h"
@@ -167,20 +170,20 @@ typedef struct PviommuFault {
 #define PVIOMMU_FAULTS_PENDING 64
 
 /**
- * struct PviommuEvents - faults between translate() and the guest
+ * struct PviommuFaults - faults between translate() and the guest
  * @lock: protects @pending, @count and @dropped; taken in any thread
  * @pending: oldest first
  * @count: how many
  * @dropped: faults lost for want of room here
- * @bh: delivers them under the big lock
+ * @bh: delivers them under the big lock; set before the first fault
  */
-typedef struct PviommuEvents {
+typedef struct PviommuFaults {
     QemuMutex lock;
     PviommuFault pending[PVIOMMU_FAULTS_PENDING];
     unsigned count;
     uint64_t dropped;
     QEMUBH *bh;
-} PviommuEvents;
+} PviommuFaults;
 
 /* Which functions the IOMMU is for */
 typedef enum PviommuScope {
@@ -192,10 +195,20 @@ typedef enum PviommuScope {
 /**
  * struct PviommuDevice - the virtio device
  * @parent_obj: the base
+ *
+ * Under the big lock, and @lock for who writes, so that a holder of either
+ * may read:
+ * @iommu: the core
+ *
+ * Under @lock alone: nothing.  Readers translate, the writer changes @iommu.
+ * @lock: taken inside the big lock by the writer, in any thread by readers
+ *
+ * Under a lock of its own:
+ * @faults: faults on their way to the guest
+ *
+ * Under the big lock alone:
  * @requestq: queue 0
  * @eventq: queue 1
- * @iommu: the core; see the lock order above
- * @lock: readers translate, the writer changes @iommu
  * @more: goes on with requests after a full batch
  * @spaces: PviommuSpace *, owned, for the life of the device; those that are
  *          parked serve again
@@ -219,8 +232,10 @@ typedef enum PviommuScope {
  * @log: requests-log
  * @blocker: why the VM cannot migrate
  * @next: the IOMMU that was made next, see pviommu_next()
+ *
+ * Written while the device is realized, then only read:
  * @primary_bus: root bus whose devices are behind the IOMMU, or NULL
- * @own: the PCI function that holds the device, or NULL
+ * @function: the PCI function that holds the device, or NULL
  * @slot: the virtio-mmio slot that holds it, or NULL
  * @primary_bus_name: property primary-bus
  * @scope_name: property scope
@@ -262,7 +277,7 @@ struct PviommuDevice {
     bool system_reset;
     uint64_t granule_size;
     uint8_t host_bits;
-    PviommuEvents events;
+    PviommuFaults faults;
     PviommuCounters counters;
     uint64_t said;
     FILE *log;
@@ -270,7 +285,7 @@ struct PviommuDevice {
 
     QTAILQ_ENTRY(PviommuDevice) next;
     PCIBus *primary_bus;
-    PCIDevice *own;
+    PCIDevice *function;
     VirtIOMMIOProxy *slot;
     char *primary_bus_name;
     char *scope_name;
@@ -289,164 +304,95 @@ struct PviommuDevice {
     PviommuRegion *regions;
 };
 
-/* virtio.c: config, reset */
-const char *pviommu_device_mistake_name(unsigned mistake);
+/**
+ * pviommu_next - walk the IOMMUs of the machine
+ * @s: where the walk is; NULL to start
+ *
+ * Return: the IOMMU that was made after @s, or NULL at the end.
+ */
+PviommuDevice *pviommu_next(const PviommuDevice *s);
+
+/**
+ * pviommu_instance_add - enter an IOMMU in the walk, as the last one
+ * @s: the IOMMU
+ */
+void pviommu_instance_add(PviommuDevice *s);
+
+/**
+ * pviommu_instance_remove - the opposite of pviommu_instance_add()
+ * @s: the IOMMU
+ */
+void pviommu_instance_remove(PviommuDevice *s);
+
+/**
+ * pviommu_endpoint_is_there - whether the device of an endpoint is plugged
+ * @e: the endpoint
+ *
+ * Return: false once it has left its bus, though QEMU may not have said so.
+ */
+bool pviommu_endpoint_is_there(const PviommuBusEndpoint *e);
+
+/**
+ * pviommu_endpoint_first - find an endpoint whose requests arrive in a space
+ * @space: the space
+ * @except: a device whose endpoints do not count, or NULL
+ *
+ * Return: the first, or NULL if there is none.
+ */
+PviommuBusEndpoint *pviommu_endpoint_first(const PviommuSpace *space,
+                                           const DeviceState *except);
+
+/**
+ * pviommu_space_endpoint_id - tell the number that requests of a space bear
+ * @space: the space
+ *
+ * Return: the number as the guest gave it last; 0 if there is no endpoint.
+ */
+uint32_t pviommu_space_endpoint_id(const PviommuSpace *space);
+
+/**
+ * pviommu_device_mistake - count what the guest did wrong
+ * @s: the device
+ * @mistake: PviommuMistake or PviommuDeviceMistake
+ * @detail: for the log, which has the first of each kind
+ */
 void pviommu_device_mistake(PviommuDevice *s, unsigned mistake,
                             const char *detail);
 
-/* properties.c: types of properties */
-extern const PropertyInfo pviommu_prop_aw_bits;
-extern const PropertyInfo pviommu_prop_count;
-extern const PropertyInfo pviommu_prop_region;
-
-/* msi.c: where the machine takes interrupts */
-bool pviommu_msi_region(PviommuRegion *region);
-
-/* requests.c: the request queue */
-void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq);
-void pviommu_requests_more(void *opaque);
+/**
+ * pviommu_device_mistake_name - name a mistake for the log and the user
+ * @mistake: below PVIOMMU_MISTAKE__ALL
+ *
+ * Return: a constant.
+ */
+const char *pviommu_device_mistake_name(unsigned mistake);
 
 /**
- * struct PviommuTarget - a place that holds the mappings of a domain
- * @host: the place
- * @space: whose address space it is; NULL when it is a host page table
+ * pviommu_fault_add - report a fault
+ * @space: whose access; lives as long as the device
+ * @address: IOVA
+ * @access: PVIOMMU_FAULT_F_READ or _WRITE
+ * @reason: PVIOMMU_FAULT_R_*
  *
- * The rest is private to pviommu_target_next(), all zeros to start.
+ * Any thread, any lock.  One report stands for all of the same space, page,
+ * access and reason that wait beside it.  What finds no room is counted.
  */
-typedef struct PviommuTarget {
-    PviommuHost *host;
-    PviommuSpace *space;
-    unsigned table;
-    PviommuGroup *group;
-} PviommuTarget;
+void pviommu_fault_add(PviommuSpace *space, uint64_t address,
+                       uint32_t access, uint8_t reason);
 
-/* targets.c: all places that hold the mappings of a domain */
-bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target);
-PviommuSpace *pviommu_target_space(PviommuDevice *s,
-                                   const PviommuTarget *target);
-void pviommu_target_lose(PviommuDevice *s, PviommuTarget *target);
-bool pviommu_target_spare(PviommuDevice *s, PviommuTarget *target);
+/**
+ * pviommu_faults_take - take the faults that wait
+ * @s: the device
+ * @taken: room for PVIOMMU_FAULTS_PENDING, oldest first
+ *
+ * Return: how many there were.
+ */
+unsigned pviommu_faults_take(PviommuDevice *s, PviommuFault *taken);
 
-/* change.c: from core to host, and back when the host refuses */
-int pviommu_change_apply(PviommuDevice *s, PviommuChange *change);
-void pviommu_change_force(PviommuDevice *s, PviommuChange *change);
-void pviommu_change_finish(PviommuDevice *s, PviommuChange *change);
-
-/* memory.c: guest memory that changes under mappings */
-void pviommu_follow_memory_start(PviommuDevice *s);
-void pviommu_follow_memory_stop(PviommuDevice *s);
-
-/* space.c: address spaces */
-PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
-                                int host_group, bool tables);
-void pviommu_space_free(PviommuSpace *space);
-void pviommu_space_init_type(void);
-int pviommu_space_switch(PviommuSpace *space);
-void pviommu_space_force(PviommuSpace *space);
-bool pviommu_space_served(const PviommuSpace *space);
-const char *pviommu_space_host_path(PviommuSpace *space);
-char *pviommu_space_host_devices(PviommuSpace *space);
-void pviommu_space_lose(PviommuSpace *space);
-void pviommu_space_retry(PviommuSpace *space);
-void pviommu_space_park(PviommuSpace *space);
-bool pviommu_space_held(const PviommuSpace *space);
-void pviommu_space_regions_changed(PviommuSpace *space);
-void pviommu_space_refused(PviommuSpace *space, const char *what, int err);
-
-/* tables.c: devices that are moved between host page tables */
-extern const PviommuMapping pviommu_all_memory;
-bool pviommu_tables_chosen(PviommuDevice *s, PCIDevice *pdev);
-AddressSpace *pviommu_tables_as(PviommuDevice *s);
-void pviommu_tables_stop(PviommuDevice *s);
-void pviommu_tables_explain(PCIDevice *pdev, Error **errp);
-void pviommu_tables_expect(PviommuSpace *space, PCIDevice *pdev);
-bool pviommu_tables_add(PviommuSpace *space, PCIDevice *pdev,
-                        VFIODevice *device, Error **errp);
-void pviommu_tables_find(PviommuSpace *space, PCIDevice *pdev);
-void pviommu_tables_remove(PviommuSpace *space, PCIDevice *pdev);
-int pviommu_tables_switch(PviommuSpace *space, PviommuState want);
-PviommuSpace *pviommu_table_space(PviommuDevice *s,
-                                  const PviommuTable *table);
-void pviommu_table_lose(PviommuDevice *s, PviommuTable *table);
-
-/* roots.c: PCI root buses, and which IOMMU serves which */
-PviommuDevice *pviommu_next(const PviommuDevice *s);
-PviommuDevice *pviommu_root_serving(PCIBus *bus);
-bool pviommu_root_take(PviommuDevice *s, Error **errp);
-void pviommu_root_leave(PviommuDevice *s);
-void pviommu_root_check(PviommuDevice *s);
-
-/* scope.c: which functions the IOMMU is for */
-bool pviommu_scope_parse(PviommuDevice *s, Error **errp);
-void pviommu_scope_free(PviommuDevice *s);
-void pviommu_scope_check(const PviommuDevice *s);
-bool pviommu_scope_holds(const PviommuDevice *s, PCIBus *bus, int devfn);
-bool pviommu_scope_may_hold(const PviommuDevice *s, PCIBus *bus, int devfn);
-bool pviommu_scope_goes_behind(const PviommuDevice *s);
-
-/* ranges.c: which requester ids may be behind the IOMMU */
-GArray *pviommu_ranges_new(const PviommuDevice *s);
-unsigned pviommu_ranges_to_come(void);
-
-/* endpoints.c: devices behind the IOMMU */
-bool pviommu_is_vfio(const PCIDevice *pdev);
-PCIDevice *pviommu_device_at(PCIBus *bus, int devfn);
-extern const PCIIOMMUOps pviommu_pci_iommu_ops;
-void pviommu_endpoints_start(PviommuDevice *s);
-void pviommu_endpoints_stop(PviommuDevice *s);
-void pviommu_endpoints_settle(PviommuDevice *s);
-void pviommu_endpoints_renumber(PviommuDevice *s);
-uint32_t pviommu_space_endpoint_id(const PviommuSpace *space);
-char *pviommu_space_name(PviommuSpace *space);
-bool pviommu_endpoints_check_order(PviommuDevice *s, Error **errp);
-
-/* hostinfo.c: what hosts can do, agreed before the guest looks */
-bool pviommu_host_info_check(PviommuDevice *s, Error **errp);
-bool pviommu_host_info_add(PviommuDevice *s, PviommuSpace *space,
-                           HostIOMMUDevice *hiod, Error **errp);
-bool pviommu_host_info_add_ranges(PviommuDevice *s, PviommuSpace *space,
-                                  const char *name, GList *ranges,
-                                  Error **errp);
-void pviommu_host_info_freeze(PviommuDevice *s);
-void pviommu_host_info_check_memlock(PviommuDevice *s);
-
-/* events.c: faults */
-void pviommu_events_init(PviommuDevice *s);
-void pviommu_events_cleanup(PviommuDevice *s);
-void pviommu_events_add(PviommuSpace *space, uint64_t address,
-                        uint32_t access, uint8_t reason);
-void pviommu_events_drop_all(PviommuDevice *s);
-
-/* mmio.c: the platform form */
-bool pviommu_mmio_plug(PviommuDevice *s, Error **errp);
-
-/* platform.c: virtio-mmio devices behind the IOMMU */
-hwaddr pviommu_slot_address(const VirtIOMMIOProxy *slot);
-uint32_t pviommu_slot_id(const VirtIOMMIOProxy *slot);
-VirtIOMMIOProxy *pviommu_slot_of(DeviceState *dev);
-bool pviommu_platform_take(PviommuDevice *s, Error **errp);
-void pviommu_platform_check(void);
-void pviommu_platform_leave(PviommuDevice *s);
-
-/* publish.c: how the guest finds it */
-void pviommu_publish_init(void);
-void pviommu_publish(PviommuDevice *s);
-
-/* armvirt.c: the ACPI tables of Arm's virt board */
-bool pviommu_armvirt_publish(PviommuDevice *s);
-
-/* microvm.c: a table among those of the board microvm */
-bool pviommu_microvm_add_table(const GByteArray *table);
-
-/* viot.c: ACPI table */
-GByteArray *pviommu_viot_build(void);
-bool pviommu_viot_publish(PviommuDevice *s);
-void pviommu_viot_refresh(void);
-
-/* introspect.c: qom-get */
-void pviommu_introspect_class_init(ObjectClass *oc);
-
-/* types */
-void pviommu_pci_init_type(void);
+/**
+ * pviommu_faults_drop_all - forget the faults that wait, as at a reset
+ * @s: the device
+ */
+void pviommu_faults_drop_all(PviommuDevice *s);
 
 #endif /* PVIOMMU_DEVICE_COMMON_H */

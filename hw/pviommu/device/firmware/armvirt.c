@@ -12,7 +12,7 @@
 #include "hw/arm/virt.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
-#include "common/common.h"
+#include "firmware/firmware.h"
 
 /* RISC-V has a board of that name too */
 static VirtMachineState *armvirt(void)
@@ -23,10 +23,6 @@ static VirtMachineState *armvirt(void)
            : NULL;
 }
 
-/*
- * Have the board write its VIOT.  Returns whether firmware will hand over
- * ACPI tables that do not say all of it.
- */
 bool pviommu_armvirt_publish(PviommuDevice *s)
 {
     VirtMachineState *vms = armvirt();
@@ -35,10 +31,10 @@ bool pviommu_armvirt_publish(PviommuDevice *s)
     if (!vms || vms->acpi == ON_OFF_AUTO_OFF) {
         return false;
     }
-    told = s->own && !s->primary_bus->parent_dev;
+    told = s->function && !s->primary_bus->parent_dev;
     if (told && vms->iommu == VIRT_IOMMU_NONE) {
         vms->iommu = VIRT_IOMMU_VIRTIO;
-        vms->virtio_iommu_bdf = pci_get_bdf(s->own);
+        vms->virtio_iommu_bdf = pci_get_bdf(s->function);
     }
     return !told && vms->bootinfo.firmware_loaded;
 }

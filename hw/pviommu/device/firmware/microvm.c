@@ -15,7 +15,7 @@
 #include "hw/boards.h"
 #include "hw/nvram/fw_cfg.h"
 #include "qemu/bswap.h"
-#include "common/common.h"
+#include "firmware/firmware.h"
 
 #define TABLES "etc/acpi/tables"
 #define LOADER "etc/table-loader"
@@ -88,10 +88,6 @@ static void order_checksum(GByteArray *loader, uint32_t table, uint32_t size)
     stl_le_p(at + 8, size);
 }
 
-/*
- * Add @table; the board's tables must be there.  Returns false if it has
- * none, or none of this form.
- */
 bool pviommu_microvm_add_table(const GByteArray *table)
 {
     g_autoptr(GByteArray) tables = read_file(TABLES);

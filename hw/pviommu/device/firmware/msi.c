@@ -6,7 +6,7 @@
 
 #include "hw/boards.h"
 #include "hw/sysbus.h"
-#include "common/common.h"
+#include "firmware/firmware.h"
 
 /* The window of x86 */
 #define X86_FIRST 0xfee00000ULL
@@ -22,7 +22,6 @@ static const struct {
     { "arm-gicv3-its-common", 0x10000, 0x10000 },
 };
 
-/* Sets @region to the machine's window, or returns false: it has none */
 bool pviommu_msi_region(PviommuRegion *region)
 {
     region->type = PVIOMMU_REGION_MSI;

@@ -15,8 +15,8 @@
 #include "qemu/error-report.h"
 #include "system/system.h"
 #include "system/device_tree.h"
-#include "pviommu/fdt.h"
-#include "common/common.h"
+#include "firmware/firmware.h"
+#include "topology/topology.h"
 
 #include <libfdt.h>
 
@@ -86,8 +86,8 @@ static void publish_fdt(PviommuDevice *s, void *fdt)
     g_autoptr(GArray) ranges = pviommu_ranges_new(s);
     PviommuFdtIommu iommu = {
         .phandle = qemu_fdt_alloc_phandle(fdt),
-        .is_pci = s->own,
-        .requester = s->own ? pci_get_bdf(s->own) : 0,
+        .is_pci = s->function,
+        .requester = s->function ? pci_get_bdf(s->function) : 0,
         .address = s->slot ? pviommu_slot_address(s->slot) : 0,
         .bridge = bridge,
         .ranges = ranges,
@@ -130,7 +130,6 @@ void pviommu_publish_init(void)
     qemu_add_machine_init_done_notifier(&last);
 }
 
-/* Called when the machine is ready, before the board hands its tables over */
 void pviommu_publish(PviommuDevice *s)
 {
     if (pviommu_viot_publish(s)) {

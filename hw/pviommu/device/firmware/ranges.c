@@ -12,7 +12,8 @@
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
 #include "qemu/bitmap.h"
-#include "common/common.h"
+#include "firmware/firmware.h"
+#include "topology/topology.h"
 
 /* Requester ids of a segment */
 #define IDS (1 << 16)
@@ -74,8 +75,8 @@ static void leave_out_iommus(unsigned long *ids)
     PviommuDevice *s = NULL;
 
     while ((s = pviommu_next(s))) {
-        if (s->own) {
-            clear_bit(pci_get_bdf(s->own), ids);
+        if (s->function) {
+            clear_bit(pci_get_bdf(s->function), ids);
         }
     }
 }
@@ -127,7 +128,6 @@ static void add_ranges(GArray *ranges, const PviommuDevice *s,
     }
 }
 
-/* An array of PviommuIdRange, in order; to be freed by g_array_unref() */
 GArray *pviommu_ranges_new(const PviommuDevice *s)
 {
     GArray *ranges = g_array_new(FALSE, FALSE, sizeof(PviommuIdRange));

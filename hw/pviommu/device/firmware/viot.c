@@ -20,7 +20,8 @@
 #include "qemu/error-report.h"
 #include "qemu/memfd.h"
 #include "qemu/option.h"
-#include "common/common.h"
+#include "firmware/firmware.h"
+#include "topology/topology.h"
 
 #define OEM_ID "PVIOMM"
 
@@ -92,7 +93,7 @@ static void add_iommu(GByteArray *table, const PviommuDevice *s)
         stq_le_p(node + 8, pviommu_slot_address(s->slot));
     } else {
         node = add_node(table, NODE_VIRTIO_PCI, NODE_VIRTIO_PCI_SIZE);
-        stw_le_p(node + 6, pci_get_bdf(s->own));
+        stw_le_p(node + 6, pci_get_bdf(s->function));
     }
     for (unsigned i = 0; i < ranges->len; i++) {
         add_range(table, &g_array_index(ranges, PviommuIdRange, i), at);
@@ -106,7 +107,6 @@ static void add_iommu(GByteArray *table, const PviommuDevice *s)
     }
 }
 
-/* The table of all IOMMUs */
 GByteArray *pviommu_viot_build(void)
 {
     GByteArray *table = g_byte_array_new();
@@ -133,7 +133,6 @@ GByteArray *pviommu_viot_build(void)
     return table;
 }
 
-/* The board builds its tables: ours goes where the first version is */
 void pviommu_viot_refresh(void)
 {
     for (uint8_t *old = acpi_table_first(); old; old = acpi_table_next(old)) {
@@ -163,7 +162,6 @@ static bool machine_shows_tables(void)
     return !acpi || strcmp(acpi, "off");
 }
 
-/* Before the board builds its tables; false if it shows none of users */
 bool pviommu_viot_publish(PviommuDevice *s)
 {
     g_autofree char *path = NULL;

@@ -7,7 +7,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "common/common.h"
+#include "spaces/spaces.h"
 
 static PviommuSpace *space_of(const PviommuGroup *group)
 {
@@ -22,11 +22,6 @@ static void drop(GPtrArray *tables)
     }
 }
 
-/**
- * pviommu_change_finish - commit a change that is no concern of the host
- * @s: the device
- * @change: the change
- */
 void pviommu_change_finish(PviommuDevice *s, PviommuChange *change)
 {
     GPtrArray *tables;
@@ -79,9 +74,9 @@ static int apply_map(PviommuDevice *s, PviommuChange *change)
     space = pviommu_target_space(s, &bad);
     pviommu_space_refused(space, "a mapping", -ret);
     /* The guest may not look at the status (Linux does not): say it here */
-    pviommu_events_add(space, m->first,
-                       m->flags & (PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE),
-                       PVIOMMU_FAULT_R_MAPPING);
+    pviommu_fault_add(space, m->first,
+                      m->flags & (PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE),
+                      PVIOMMU_FAULT_R_MAPPING);
     t = (PviommuTarget) { 0 };
     while (pviommu_target_next(change->domain, &t) && t.host != bad.host) {
         if (pviommu_host_unmap(t.host, m)) {
@@ -147,14 +142,6 @@ static int apply_unmap(PviommuDevice *s, PviommuChange *change)
     return ret;
 }
 
-/**
- * pviommu_change_apply - carry a change to the host, or take it back
- * @s: the device
- * @change: the change; committed or undone afterwards
- *
- * Return: 0, or the negative errno of the host; PVIOMMU_HOST_LOST when an
- * endpoint had to be blocked.
- */
 int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
 {
     PviommuGroup *group = change->group;
@@ -192,13 +179,6 @@ int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
     return ret;
 }
 
-/**
- * pviommu_change_force - carry a change to the host that it cannot refuse
- * @s: the device
- * @change: of kind SWITCH or NONE; committed afterwards
- *
- * What the host refuses leaves the group blocked.
- */
 void pviommu_change_force(PviommuDevice *s, PviommuChange *change)
 {
     PviommuGroup *group =

@@ -10,7 +10,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "common/common.h"
+#include "spaces/spaces.h"
 
 typedef struct Follow {
     PviommuDevice *device;

@@ -14,7 +14,7 @@
 #include "qemu/error-report.h"
 #include "qemu/units.h"
 #include "system/host_iommu_device.h"
-#include "common/common.h"
+#include "spaces/spaces.h"
 
 static const struct {
     const char *word;
@@ -88,7 +88,6 @@ static bool check_regions(const PviommuDevice *s, Error **errp)
     return true;
 }
 
-/* Check the properties, and offer what they say until hosts are known */
 bool pviommu_host_info_check(PviommuDevice *s, Error **errp)
 {
     if (granule_is_host(s)) {
@@ -147,7 +146,6 @@ static bool add_page_sizes(PviommuDevice *s, HostIOMMUDevice *hiod,
     return true;
 }
 
-/* Reserve what a host does not translate; @ranges in order, NULL if unknown */
 bool pviommu_host_info_add_ranges(PviommuDevice *s, PviommuSpace *space,
                                   const char *name, GList *ranges,
                                   Error **errp)
@@ -191,7 +189,6 @@ bool pviommu_host_info_add_ranges(PviommuDevice *s, PviommuSpace *space,
     return true;
 }
 
-/* A passed-through device tells what its host can do; false refuses it */
 bool pviommu_host_info_add(PviommuDevice *s, PviommuSpace *space,
                            HostIOMMUDevice *hiod, Error **errp)
 {
@@ -211,7 +208,6 @@ bool pviommu_host_info_add(PviommuDevice *s, PviommuSpace *space,
     return ok;
 }
 
-/* The machine is ready: from now on the guest may have read it */
 void pviommu_host_info_freeze(PviommuDevice *s)
 {
     set_config(s);
@@ -261,7 +257,6 @@ static unsigned count_pinned(PviommuDevice *s, bool *tables)
     return count;
 }
 
-/* Say before VFIO fails how much locked memory its devices need */
 void pviommu_host_info_check_memlock(PviommuDevice *s)
 {
     /* Video memory and ROMs count too, and devices to come have some */

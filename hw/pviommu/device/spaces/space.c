@@ -8,12 +8,10 @@
  */
 #include "qemu/osdep.h"
 
-#include <sys/resource.h>
-
 #include "exec/address-spaces.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "common/common.h"
+#include "spaces/spaces.h"
 
 static void make_regions(PviommuSpace *space)
 {
@@ -51,7 +49,6 @@ static void free_regions(PviommuSpace *space)
     object_unparent(OBJECT(&space->root));
 }
 
-/* @tables: its devices will be moved between host page tables */
 PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
                                 int host_group, bool tables)
 {
@@ -85,7 +82,6 @@ void pviommu_space_free(PviommuSpace *space)
     g_free_rcu(space, rcu);
 }
 
-/* Tell core the regions of the host and, stronger, those of the machine */
 void pviommu_space_regions_changed(PviommuSpace *space)
 {
     PviommuDevice *s = space->device;
@@ -178,12 +174,6 @@ static int show_domain(PviommuSpace *space, PviommuState want)
     return ret;
 }
 
-/*
- * Bring the host in line with core.  Nothing of the old state is left before
- * anything of the new one is there.  Returns 0, or a negative errno when the
- * host refused: then the space shows nothing, or on host page tables what it
- * did before.
- */
 int pviommu_space_switch(PviommuSpace *space)
 {
     PviommuState want = pviommu_group_state(space->group);
@@ -202,7 +192,6 @@ static void set_fenced(PviommuSpace *space, bool fenced)
     g_rw_lock_writer_unlock(&space->device->lock);
 }
 
-/* The same for a change that nobody can refuse: what fails stays blocked */
 void pviommu_space_force(PviommuSpace *space)
 {
     g_autofree char *name = NULL;
@@ -225,14 +214,12 @@ void pviommu_space_force(PviommuSpace *space)
                  "guest may attach it again", name);
 }
 
-/* Whether changes of the domain must be carried to the address space */
 bool pviommu_space_served(const PviommuSpace *space)
 {
     return !space->passed && !pviommu_group_fenced(space->group) &&
            !pviommu_host_idle(&space->host);
 }
 
-/* The way to the host, and the names of the devices there or NULL */
 const char *pviommu_space_host_path(PviommuSpace *space)
 {
     return space->passed ? pviommu_table_ops.name
@@ -255,21 +242,18 @@ char *pviommu_space_host_devices(PviommuSpace *space)
     return g_string_free(names, names->len == 0);
 }
 
-/* Nothing is known of what the host holds: let it hold nothing */
 void pviommu_space_lose(PviommuSpace *space)
 {
     set_fenced(space, true);
     pviommu_space_force(space);
 }
 
-/* The same with a fresh start for a space that was blocked */
 void pviommu_space_retry(PviommuSpace *space)
 {
     set_fenced(space, false);
     pviommu_space_force(space);
 }
 
-/* Show nothing: the last device of the space has left */
 void pviommu_space_park(PviommuSpace *space)
 {
     if (!space->passed) {
@@ -281,57 +265,11 @@ void pviommu_space_park(PviommuSpace *space)
     space->told_blocked = false;
 }
 
-/*
- * Whether somebody still has to do with a parked space: VFIO, until its
- * device is finalized, which is after it left
- */
 bool pviommu_space_held(const PviommuSpace *space)
 {
     return space->passed ? space->passed->len
                          : !QTAILQ_EMPTY(&space->as.listeners) ||
                            !pviommu_host_idle(&space->host);
-}
-
-static const char *advice(int err)
-{
-    switch (err) {
-    case ENOMEM:
-        return "raise the limit of locked memory (ulimit -l, or libvirt's "
-               "hard_limit) or give the host more memory";
-    case ENOSPC:
-        return "raise the parameter dma_entry_limit of the host's module "
-               "vfio_iommu_type1, or make the guest map larger pieces";
-    case EINVAL:
-    case EFAULT:
-        return "the host's IOMMU does not take such an address or size";
-    case EADDRINUSE:
-        return "the host reserves addresses that are mapped";
-    default:
-        return "the host's kernel log may say why";
-    }
-}
-
-/* Count, and tell the operator once for each device and reason */
-void pviommu_space_refused(PviommuSpace *space, const char *what, int err)
-{
-    g_autofree char *name = NULL;
-    g_autofree char *now = NULL;
-    struct rlimit limit;
-    uint64_t bit = 1ULL << (err & 63);
-
-    space->device->counters.host_refusals++;
-    if (space->told & bit) {
-        return;
-    }
-    space->told |= bit;
-    name = pviommu_space_name(space);
-    if (err == ENOMEM && !getrlimit(RLIMIT_MEMLOCK, &limit) &&
-        limit.rlim_cur != RLIM_INFINITY) {
-        now = g_strdup_printf(" (the limit is %" PRIu64 " KiB)",
-                              (uint64_t)limit.rlim_cur / 1024);
-    }
-    error_report("pviommu: %s: the host refused %s: %s; %s%s", name, what,
-                 strerror(err), advice(err), now ?: "");
 }
 
 /* vhost does not cut memory into smaller parts than the pages of guests */
@@ -401,7 +339,7 @@ static IOMMUTLBEntry translate(IOMMUMemoryRegion *mr, hwaddr addr,
         entry.addr_mask = (granule & -granule) - 1;
         entry.iova = addr & ~entry.addr_mask;
         if (access) {
-            pviommu_events_add(space, addr, access, t.reason);
+            pviommu_fault_add(space, addr, access, t.reason);
         }
         return entry;
     }

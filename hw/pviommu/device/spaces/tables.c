@@ -15,7 +15,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
-#include "common/common.h"
+#include "spaces/spaces.h"
 
 /* Identity, of whatever memory there is */
 const PviommuMapping pviommu_all_memory = {
@@ -31,7 +31,6 @@ static IOMMUFDBackend *backend_of(PCIDevice *pdev)
     return (IOMMUFDBackend *)object_dynamic_cast(link, TYPE_IOMMUFD_BACKEND);
 }
 
-/* Whether a function that asks for its address space shall be on tables */
 bool pviommu_tables_chosen(PviommuDevice *s, PCIDevice *pdev)
 {
     IOMMUFDBackend *backend = backend_of(pdev);
@@ -67,7 +66,6 @@ bool pviommu_tables_chosen(PviommuDevice *s, PCIDevice *pdev)
     return ok;
 }
 
-/* Why host-path=iommufd does not go for a function */
 void pviommu_tables_explain(PCIDevice *pdev, Error **errp)
 {
     ERRP_GUARD();
@@ -119,7 +117,6 @@ void pviommu_tables_stop(PviommuDevice *s)
     }
 }
 
-/* The first address space whose devices are on a table, or NULL */
 PviommuSpace *pviommu_table_space(PviommuDevice *s, const PviommuTable *table)
 {
     for (unsigned i = 0; i < s->spaces->len; i++) {
@@ -150,7 +147,6 @@ static void free_table(PviommuTable *table)
     pviommu_table_free(table);
 }
 
-/* Nothing is known of what a table holds: block its devices and free it */
 void pviommu_table_lose(PviommuDevice *s, PviommuTable *table)
 {
     PviommuSpace *space;
@@ -334,11 +330,6 @@ static void resume(void *opaque)
     }
 }
 
-/*
- * A function of the same host group is about to join the devices of the
- * space: the host attaches it only to what the group is on, and VFIO only to
- * QEMU's table.
- */
 void pviommu_tables_expect(PviommuSpace *space, PCIDevice *pdev)
 {
     if (!space->table || DEVICE(pdev)->realized ||
@@ -361,7 +352,6 @@ static bool learn_ranges(PviommuSpace *space, VFIODevice *device,
     return ok;
 }
 
-/* Take a device that VFIO has attached to QEMU's table */
 bool pviommu_tables_add(PviommuSpace *space, PCIDevice *pdev,
                         VFIODevice *device, Error **errp)
 {
@@ -417,7 +407,6 @@ void pviommu_tables_find(PviommuSpace *space, PCIDevice *pdev)
     }
 }
 
-/* Let a device go before VFIO detaches it */
 void pviommu_tables_remove(PviommuSpace *space, PCIDevice *pdev)
 {
     PviommuTable *was = space->table;

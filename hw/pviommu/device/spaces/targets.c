@@ -7,17 +7,8 @@
  */
 #include "qemu/osdep.h"
 
-#include "common/common.h"
+#include "spaces/spaces.h"
 
-/**
- * pviommu_target_next - walk the places
- * @domain: the domain
- * @target: the walk; all zeros to start
- *
- * A group that is fenced has no part in it.
- *
- * Return: whether there is one more.
- */
 bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target)
 {
     GPtrArray *tables = pviommu_domain_opaque(domain);
@@ -39,27 +30,12 @@ bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target)
     return false;
 }
 
-/**
- * pviommu_target_space - find an endpoint that uses a place
- * @s: the device
- * @target: the place
- *
- * Return: its address space, or that of the first device on the host page
- * table; NULL when there is none on it.
- */
 PviommuSpace *pviommu_target_space(PviommuDevice *s,
                                    const PviommuTarget *target)
 {
     return target->space ?: pviommu_table_space(s, target->host->table);
 }
 
-/**
- * pviommu_target_lose - nothing is known of what a place holds
- * @s: the device
- * @target: the place; a walk may go on with it
- *
- * The endpoints that use it are blocked; a host page table is freed.
- */
 void pviommu_target_lose(PviommuDevice *s, PviommuTarget *target)
 {
     if (target->space) {
@@ -70,13 +46,6 @@ void pviommu_target_lose(PviommuDevice *s, PviommuTarget *target)
     }
 }
 
-/**
- * pviommu_target_spare - do without a place that refuses
- * @s: the device
- * @target: the place; a walk may go on with it
- *
- * Return: true if it was a host page table that no endpoint uses: it is gone.
- */
 bool pviommu_target_spare(PviommuDevice *s, PviommuTarget *target)
 {
     if (pviommu_target_space(s, target)) {

@@ -24,7 +24,8 @@
 #include "hw/virtio/virtio.h"
 #include "qapi/error.h"
 #include "qemu/main-loop.h"
-#include "common/common.h"
+#include "spaces/spaces.h"
+#include "topology/topology.h"
 
 static PviommuSpace *space_by_as(PviommuDevice *s, const AddressSpace *as)
 {
@@ -38,63 +39,16 @@ static PviommuSpace *space_by_as(PviommuDevice *s, const AddressSpace *as)
     return NULL;
 }
 
-/* Whether the device of an endpoint is still plugged */
-static bool is_there(const PviommuBusEndpoint *e)
-{
-    BusState *bus = qdev_get_parent_bus(e->dev);
-
-    return bus &&
-           (!e->pdev || PCI_BUS(bus)->devices[e->pdev->devfn] == e->pdev);
-}
-
-static PviommuBusEndpoint *first_of(const PviommuSpace *space,
-                                    const DeviceState *except)
-{
-    const GPtrArray *list = space->device->endpoints;
-
-    for (unsigned i = 0; i < list->len; i++) {
-        PviommuBusEndpoint *e = g_ptr_array_index(list, i);
-
-        if (e->space == space && e->dev != except && is_there(e)) {
-            return e;
-        }
-    }
-    return NULL;
-}
-
 static bool is_aliased(const PCIDevice *pdev)
 {
     return pdev->requester_id_cache.dev != pdev ||
            pdev->requester_id_cache.type != PCI_REQ_ID_BDF;
 }
 
-bool pviommu_is_vfio(const PCIDevice *pdev)
-{
-    return pdev && object_dynamic_cast(OBJECT(pdev), "vfio-pci");
-}
-
 /* No IOMMU is translated, be it by another one */
 static bool is_pviommu(const PCIDevice *pdev)
 {
     return pdev && object_dynamic_cast(OBJECT(pdev), TYPE_PVIOMMU_PCI);
-}
-
-/* The function at an address, also while it is still being realized */
-PCIDevice *pviommu_device_at(PCIBus *bus, int devfn)
-{
-    BusChild *child;
-
-    if (bus->devices[devfn]) {
-        return bus->devices[devfn];
-    }
-    QTAILQ_FOREACH(child, &BUS(bus)->children, sibling) {
-        PCIDevice *pdev = PCI_DEVICE(child->child);
-
-        if (pdev->devfn == devfn && !DEVICE(pdev)->realized) {
-            return pdev;
-        }
-    }
-    return NULL;
 }
 
 /* Where sysfs has the IOMMU group of a vfio-pci device; owned by the caller */
@@ -259,7 +213,7 @@ static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
 /* The host's regions, when @pdev is the only device that they are for */
 static void forget_regions(PviommuSpace *space, const PCIDevice *pdev)
 {
-    if (!first_of(space, &pdev->qdev)) {
+    if (!pviommu_endpoint_first(space, &pdev->qdev)) {
         pviommu_regions_free(g_steal_pointer(&space->regions));
         pviommu_space_regions_changed(space);
     }
@@ -390,7 +344,7 @@ static PCIDevice *other_aliased(const PviommuBusEndpoint *alias)
         const PviommuBusEndpoint *e = g_ptr_array_index(list, i);
 
         if (e->space == alias->space && e->name && e->pdev != alias->pdev &&
-            is_there(e)) {
+            pviommu_endpoint_is_there(e)) {
             return e->pdev;
         }
     }
@@ -410,7 +364,7 @@ static void drop(PviommuDevice *s, PviommuBusEndpoint *e)
     g_rw_lock_writer_unlock(&s->lock);
 
     g_ptr_array_remove(s->endpoints, e);
-    if (first_of(space, NULL)) {
+    if (pviommu_endpoint_first(space, NULL)) {
         pviommu_change_force(s, &change);
     } else {
         /* Nobody is left to serve: do not map RAM for a device that leaves */
@@ -483,7 +437,7 @@ static void tidy(void *opaque)
     for (int i = s->endpoints->len - 1; i >= 0; i--) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
 
-        if (!is_there(e)) {
+        if (!pviommu_endpoint_is_there(e)) {
             lose(s, e);
         }
     }
@@ -507,10 +461,6 @@ void pviommu_endpoints_stop(PviommuDevice *s)
     }
 }
 
-/*
- * All devices of the command line exist: let go of functions whose root bus
- * another IOMMU took after they had been created
- */
 void pviommu_endpoints_settle(PviommuDevice *s)
 {
     for (int i = s->endpoints->len - 1; i >= 0; i--) {
@@ -543,32 +493,6 @@ void pviommu_endpoints_renumber(PviommuDevice *s)
     g_rw_lock_writer_unlock(&s->lock);
 }
 
-/* The number that requests of the space bear now */
-uint32_t pviommu_space_endpoint_id(const PviommuSpace *space)
-{
-    const PviommuBusEndpoint *e = first_of(space, NULL);
-
-    if (!e) {
-        return 0;
-    }
-    return e->pdev ? pci_requester_id(e->pdev) : e->id;
-}
-
-/* What to call the space before a person; owned by the caller */
-char *pviommu_space_name(PviommuSpace *space)
-{
-    g_autofree char *vfio = pviommu_space_host_devices(space);
-    PviommuBusEndpoint *e = first_of(space, NULL);
-    uint32_t id = pviommu_space_endpoint_id(space);
-
-    if (!e && vfio) {
-        return g_steal_pointer(&vfio);      /* it is being plugged */
-    }
-    return g_strdup_printf("endpoint 0x%x%s%s%s%s%s", id, e ? " (" : "",
-                           e ? object_get_typename(OBJECT(e->dev)) : "",
-                           vfio ? " " : "", vfio ?: "", e ? ")" : "");
-}
-
 typedef struct FindVfio {
     PviommuDevice *device;
     PCIDevice *found;
@@ -593,12 +517,13 @@ static void find_vfio_under(PCIBus *bus, void *opaque)
     }
 }
 
-/* A vfio-pci device asks for its address space once, when it is realized */
 bool pviommu_endpoints_check_order(PviommuDevice *s, Error **errp)
 {
     FindVfio find = { .device = s };
 
-    pci_for_each_bus(s->primary_bus, find_vfio_under, &find);
+    if (s->primary_bus) {
+        pci_for_each_bus(s->primary_bus, find_vfio_under, &find);
+    }
     if (find.found) {
         const char *id = DEVICE(find.found)->id;
 

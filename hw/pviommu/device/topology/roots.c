@@ -14,15 +14,7 @@
 #include "hw/pci/pci_host.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "common/common.h"
-
-static QTAILQ_HEAD(, PviommuDevice) all = QTAILQ_HEAD_INITIALIZER(all);
-
-/* The IOMMU that was made after @s, or the first for NULL; NULL at the end */
-PviommuDevice *pviommu_next(const PviommuDevice *s)
-{
-    return s ? QTAILQ_NEXT(s, next) : QTAILQ_FIRST(&all);
-}
+#include "topology/topology.h"
 
 /* Where QEMU ends up in pci_device_get_iommu_bus_devfn() (hw/pci/pci.c) */
 static PCIBus *iommu_bus(PCIBus *bus)
@@ -33,18 +25,26 @@ static PCIBus *iommu_bus(PCIBus *bus)
     return bus;
 }
 
-/* The IOMMU whose ops QEMU finds from @bus on, or NULL if there is none */
+/* The IOMMU of ours that took this very bus, or NULL */
+static PviommuDevice *owner_of(const PCIBus *bus)
+{
+    PviommuDevice *s = NULL;
+
+    while ((s = pviommu_next(s)) && s != bus->iommu_opaque) {
+    }
+    return s;
+}
+
 PviommuDevice *pviommu_root_serving(PCIBus *bus)
 {
-    bus = iommu_bus(bus);
-    return bus->iommu_ops == &pviommu_pci_iommu_ops ? bus->iommu_opaque : NULL;
+    return owner_of(iommu_bus(bus));
 }
 
 /* A root bus above which or on which there is an IOMMU of another kind */
 static bool is_taken_by_others(PCIBus *bus)
 {
     for (;;) {
-        if (bus->iommu_ops && bus->iommu_ops != &pviommu_pci_iommu_ops) {
+        if (bus->iommu_ops && !owner_of(bus)) {
             return true;
         }
         if (!bus->parent_dev) {
@@ -96,12 +96,8 @@ static PCIBus *find_root(const char *name, Error **errp)
     return NULL;
 }
 
-/*
- * Take the root bus that the user named, or the one that the transport
- * chose, if any.  From here on QEMU asks the IOMMU about the functions
- * behind it.
- */
-bool pviommu_root_take(PviommuDevice *s, Error **errp)
+bool pviommu_root_take(PviommuDevice *s, const PCIIOMMUOps *ops,
+                       Error **errp)
 {
     PCIBus *bus = s->primary_bus;
 
@@ -112,7 +108,7 @@ bool pviommu_root_take(PviommuDevice *s, Error **errp)
         }
     }
     if (!bus) {
-        QTAILQ_INSERT_TAIL(&all, s, next);
+        pviommu_instance_add(s);
         return true;
     }
     if (is_taken_by_others(bus) || bus->iommu_ops) {
@@ -124,25 +120,20 @@ bool pviommu_root_take(PviommuDevice *s, Error **errp)
         return false;
     }
     s->primary_bus = bus;
-    pci_setup_iommu(bus, &pviommu_pci_iommu_ops, s);
-    QTAILQ_INSERT_TAIL(&all, s, next);
-    if (!pviommu_endpoints_check_order(s, errp)) {
-        pviommu_root_leave(s);
-        return false;
-    }
+    pci_setup_iommu(bus, ops, s);
+    pviommu_instance_add(s);
     return true;
 }
 
 void pviommu_root_leave(PviommuDevice *s)
 {
-    QTAILQ_REMOVE(&all, s, next);
+    pviommu_instance_remove(s);
     if (s->primary_bus) {
         s->primary_bus->iommu_ops = NULL;
         s->primary_bus->iommu_opaque = NULL;
     }
 }
 
-/* All devices of the command line exist: ends QEMU if one took the root */
 void pviommu_root_check(PviommuDevice *s)
 {
     if (s->primary_bus && (pviommu_root_serving(s->primary_bus) != s ||

@@ -19,7 +19,7 @@
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
-#include "common/common.h"
+#include "topology/topology.h"
 
 static bool parse_step(const char *text, uint8_t *devfn)
 {
@@ -167,7 +167,6 @@ static bool is_listed(const PviommuDevice *s, PCIBus *bus, int devfn)
     return false;
 }
 
-/* Whether requests that arrive with @devfn of @bus are the IOMMU's */
 bool pviommu_scope_holds(const PviommuDevice *s, PCIBus *bus, int devfn)
 {
     switch (s->scope) {
@@ -181,7 +180,6 @@ bool pviommu_scope_holds(const PviommuDevice *s, PCIBus *bus, int devfn)
     g_assert_not_reached();
 }
 
-/* The same, but that a device may yet be plugged where there is none */
 bool pviommu_scope_may_hold(const PviommuDevice *s, PCIBus *bus, int devfn)
 {
     return pviommu_scope_holds(s, bus, devfn) ||
@@ -221,7 +219,6 @@ static PCIDevice *find_place(const PviommuDevice *s, const GByteArray *place)
     return pdev;
 }
 
-/* Whether functions whose bus is not the primary one may be in scope */
 bool pviommu_scope_goes_behind(const PviommuDevice *s)
 {
     for (unsigned i = 0; s->places && i < s->places->len; i++) {
@@ -246,7 +243,6 @@ static char *place_text(const GByteArray *place)
     return g_string_free(text, FALSE);
 }
 
-/* All devices of the command line exist: ends QEMU if a place is none's */
 void pviommu_scope_check(const PviommuDevice *s)
 {
     for (unsigned i = 0; s->places && i < s->places->len; i++) {

@@ -19,7 +19,8 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "standard-headers/linux/virtio_config.h"
-#include "common/common.h"
+#include "spaces/spaces.h"
+#include "topology/topology.h"
 
 #define ID_BIT 0x80000000u
 #define SLOT_SIZE 0x200
@@ -37,7 +38,6 @@ uint32_t pviommu_slot_id(const VirtIOMMIOProxy *slot)
     return ID_BIT | pviommu_slot_address(slot) / SLOT_SIZE;
 }
 
-/* The slot that holds a device, or NULL if none does */
 VirtIOMMIOProxy *pviommu_slot_of(DeviceState *dev)
 {
     BusState *bus = qdev_get_parent_bus(dev);
@@ -111,12 +111,7 @@ static bool has_endpoints(const PviommuDevice *s)
     return false;
 }
 
-/*
- * Take virtio-mmio devices: the first IOMMU whose scope is all does, or the
- * platform form if it comes before the devices.  Returns false where that
- * cannot be.
- */
-bool pviommu_platform_take(PviommuDevice *s, Error **errp)
+bool pviommu_slots_take(PviommuDevice *s, Error **errp)
 {
     ObjectClass *bus = object_class_by_name(TYPE_VIRTIO_MMIO_BUS);
 
@@ -150,13 +145,12 @@ static int refuse_vfio(Object *obj, void *opaque)
     return 0;
 }
 
-/* QEMU asks nobody for the address space of a VFIO platform device */
-void pviommu_platform_check(void)
+void pviommu_slots_check(void)
 {
     object_child_foreach_recursive(object_get_root(), refuse_vfio, NULL);
 }
 
-void pviommu_platform_leave(PviommuDevice *s)
+void pviommu_slots_leave(PviommuDevice *s)
 {
     if (owner == s) {
         owner = NULL;

@@ -11,7 +11,9 @@
 #include "qobject/qnum.h"
 #include "qobject/qnull.h"
 #include "qapi/visitor.h"
-#include "common/common.h"
+#include "spaces/spaces.h"
+#include "topology/topology.h"
+#include "virtio/virtio.h"
 
 typedef QObject *Reader(PviommuDevice *s);
 

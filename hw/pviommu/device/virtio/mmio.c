@@ -11,7 +11,8 @@
 #include "hw/sysbus.h"
 #include "hw/virtio/virtio-mmio.h"
 #include "qapi/error.h"
-#include "common/common.h"
+#include "topology/topology.h"
+#include "virtio/virtio.h"
 
 /* The machine's own root bus, not that of an expander; NULL without PCI */
 static PCIBus *find_root(void)
@@ -29,22 +30,18 @@ static PCIBus *find_root(void)
     return NULL;
 }
 
-/*
- * A device in a slot finds its root bus by itself, one that another IOMMU
- * has stays with that.  Returns false if it is neither in a slot nor on PCI.
- */
 bool pviommu_mmio_plug(PviommuDevice *s, Error **errp)
 {
     PCIBus *root;
 
     s->slot = pviommu_slot_of(DEVICE(s));
     if (!s->slot) {
-        if (!s->own) {
+        if (!s->function) {
             error_setg(errp, "pviommu-device needs a transport");
             error_append_hint(errp, "Use -device pviommu-pci, or a machine "
                               "with virtio-mmio slots.\n");
         }
-        return s->own;
+        return s->function;
     }
     if (s->slot->legacy) {
         error_setg(errp, "pviommu-device needs virtio-mmio slots of version "

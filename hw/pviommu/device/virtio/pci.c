@@ -9,7 +9,8 @@
 #include "hw/qdev-properties.h"
 #include "hw/virtio/virtio-pci.h"
 #include "qapi/error.h"
-#include "common/common.h"
+#include "firmware/firmware.h"
+#include "virtio/virtio.h"
 
 typedef struct PviommuPci {
     VirtIOPCIProxy parent_obj;
@@ -46,7 +47,7 @@ static void pci_realize(VirtIOPCIProxy *proxy, Error **errp)
         return;
     }
     pci->device.primary_bus = bus;
-    pci->device.own = &proxy->pci_dev;
+    pci->device.function = &proxy->pci_dev;
     virtio_pci_force_virtio_1(proxy);
     qdev_realize(DEVICE(&pci->device), BUS(&proxy->bus), errp);
 }

@@ -10,7 +10,7 @@
 #include "qemu/cutils.h"
 #include "qobject/qnum.h"
 #include "qobject/qstring.h"
-#include "common/common.h"
+#include "virtio/virtio.h"
 
 /*
  * All of @text as a number.  In hexadecimal after 0x alone, so that nobody

@@ -9,7 +9,9 @@
 #include "qemu/error-report.h"
 #include "qemu/iov.h"
 #include "qemu/main-loop.h"
-#include "common/common.h"
+#include "spaces/spaces.h"
+#include "topology/topology.h"
+#include "virtio/virtio.h"
 
 /*
  * More writable bytes than any request needs must still be zeroed up to the
@@ -175,7 +177,6 @@ static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
                         req.type == PVIOMMU_T_PROBE ? properties : NULL);
 }
 
-/* Drain the queue, but no more than its size at once: others want to run */
 void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
 {
     PviommuDevice *s = PVIOMMU_DEVICE(vdev);

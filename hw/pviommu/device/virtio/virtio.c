@@ -11,48 +11,16 @@
 #include "migration/blocker.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "qemu/log.h"
 #include "qemu/main-loop.h"
 #include "standard-headers/linux/virtio_ids.h"
 #include "system/reset.h"
 #include "system/system.h"
-#include "common/common.h"
+#include "firmware/firmware.h"
+#include "spaces/spaces.h"
+#include "topology/topology.h"
+#include "virtio/virtio.h"
 
 #define QUEUE_SIZE 256
-
-const char *pviommu_device_mistake_name(unsigned mistake)
-{
-    switch (mistake) {
-    case PVIOMMU_MISTAKE_CONFIG_WRITE:
-        return "config-write";
-    case PVIOMMU_MISTAKE_EVENT_BUFFER:
-        return "event-buffer";
-    case PVIOMMU_MISTAKE_HUGE_BUFFER:
-        return "huge-buffer";
-    default:
-        return pviommu_mistake_name(mistake);
-    }
-}
-
-/* Count what the guest got wrong, and log the first of each kind */
-void pviommu_device_mistake(PviommuDevice *s, unsigned mistake,
-                            const char *detail)
-{
-    s->counters.mistakes[mistake]++;
-    if (s->said & BIT_ULL(mistake)) {
-        return;
-    }
-    s->said |= BIT_ULL(mistake);
-    qemu_log_mask(LOG_GUEST_ERROR, "pviommu: guest mistake %s: %s\n",
-                  pviommu_device_mistake_name(mistake), detail);
-    if (mistake == PVIOMMU_MISTAKE_MAX_DOMAINS) {
-        warn_report("pviommu: the guest reached max-domains=%u; raise it if "
-                    "you trust the guest", s->max_domains);
-    } else if (mistake == PVIOMMU_MISTAKE_MAX_MAPPINGS) {
-        warn_report("pviommu: the guest reached max-mappings=%" PRIu64
-                    "; raise it if you trust the guest", s->max_mappings);
-    }
-}
 
 static void get_config(VirtIODevice *vdev, uint8_t *data)
 {
@@ -143,7 +111,7 @@ static void detach_all(PviommuDevice *s)
         pviommu_change_force(s, &change);
     }
     qemu_bh_cancel(s->more);
-    pviommu_events_drop_all(s);
+    pviommu_faults_drop_all(s);
 }
 
 static void device_reset(VirtIODevice *vdev)
@@ -185,7 +153,7 @@ static void ready(Notifier *notifier, void *data)
                     s->primary_bus ? " of bus " : "",
                     s->primary_bus ? BUS(s->primary_bus)->name : "");
     }
-    pviommu_platform_check();
+    pviommu_slots_check();
     pviommu_host_info_freeze(s);
     get_config(VIRTIO_DEVICE(s), VIRTIO_DEVICE(s)->config);
     pviommu_publish(s);
@@ -300,16 +268,19 @@ static void device_realize(DeviceState *dev, Error **errp)
         !pviommu_scope_parse(s, errp)) {
         return;
     }
-    if (!pviommu_root_take(s, errp)) {
+    if (!pviommu_root_take(s, &pviommu_pci_iommu_ops, errp)) {
+        pviommu_scope_free(s);
+        return;
+    }
+    if (!pviommu_endpoints_check_order(s, errp)) {
+        pviommu_root_leave(s);
         pviommu_scope_free(s);
         return;
     }
     add_msi_region(s);
     make_state(s);
-    if (!pviommu_host_info_check(s, errp) || !open_log(s, errp)) {
-        goto err_state;
-    }
-    if (!pviommu_platform_take(s, errp)) {
+    if (!pviommu_host_info_check(s, errp) || !open_log(s, errp) ||
+        !pviommu_slots_take(s, errp)) {
         goto err_state;
     }
     error_setg(&s->blocker, "pviommu cannot migrate yet: its domains and "
@@ -333,7 +304,7 @@ static void device_realize(DeviceState *dev, Error **errp)
     return;
 
 err_state:
-    pviommu_platform_leave(s);
+    pviommu_slots_leave(s);
     pviommu_root_leave(s);
     free_state(s);
 }
@@ -353,7 +324,7 @@ static void device_unrealize(DeviceState *dev)
     virtio_delete_queue(s->eventq);
     virtio_cleanup(vdev);
     migrate_del_blocker(&s->blocker);
-    pviommu_platform_leave(s);
+    pviommu_slots_leave(s);
     pviommu_root_leave(s);
     free_state(s);
 }
