@@ -15,7 +15,9 @@
  * Locking: none inside.  pviommu_translate() and all other functions that
  * take const objects may run in several threads at once; a function that
  * changes state excludes all of them.  The caller's lock is not needed while
- * the host is being shown a change.
+ * the host is being shown a change.  That there is a lock is asserted, once
+ * the caller has said that threads share the IOMMU: see
+ * pviommu_iommu_share().
  */
 #ifndef PVIOMMU_IOMMU_H
 #define PVIOMMU_IOMMU_H
@@ -125,6 +127,27 @@ PviommuIommu *pviommu_iommu_new(const PviommuConfig *config);
  * @iommu: the IOMMU, with no group left; NULL is allowed
  */
 void pviommu_iommu_free(PviommuIommu *iommu);
+
+/**
+ * pviommu_iommu_share - let other threads translate
+ * @iommu: the IOMMU; for the rest of its life
+ *
+ * From here on a function that changes state may only be called between
+ * pviommu_iommu_begin() and pviommu_iommu_end(); elsewhere it aborts.
+ */
+void pviommu_iommu_share(PviommuIommu *iommu);
+
+/**
+ * pviommu_iommu_begin - say that all other threads are excluded
+ * @iommu: the IOMMU, shared; the caller has just taken its lock to write
+ */
+void pviommu_iommu_begin(PviommuIommu *iommu);
+
+/**
+ * pviommu_iommu_end - the opposite of pviommu_iommu_begin()
+ * @iommu: the IOMMU; the caller is about to drop its lock
+ */
+void pviommu_iommu_end(PviommuIommu *iommu);
 
 /**
  * pviommu_iommu_config - what the IOMMU offers

@@ -267,6 +267,142 @@ static void test_opaque(void)
     g_assert_true(fixture->freed == &one);
 }
 
+/* What changes state, one by one; each must abort outside begin and end */
+static void change_config(Fixture *fixture)
+{
+    pviommu_iommu_set_config(fixture->iommu, &fixture_config);
+}
+
+static void change_bypass(Fixture *fixture)
+{
+    pviommu_iommu_set_bypass(fixture->iommu, true);
+}
+
+static void change_features(Fixture *fixture)
+{
+    pviommu_iommu_set_features(fixture->iommu, 0);
+}
+
+static void change_numbers(Fixture *fixture)
+{
+    fixture_renumber(fixture);
+}
+
+static void change_groups(Fixture *fixture)
+{
+    pviommu_group_new(fixture->iommu, NULL);
+}
+
+static void change_no_groups(Fixture *fixture)
+{
+    pviommu_group_free(fixture->group[1]);
+}
+
+static void change_regions(Fixture *fixture)
+{
+    pviommu_group_set_regions(fixture->group[0], NULL);
+}
+
+static void change_fence(Fixture *fixture)
+{
+    pviommu_group_set_fenced(fixture->group[0], false);
+}
+
+static void change_endpoints(Fixture *fixture)
+{
+    pviommu_endpoint_new(fixture->group[0], NULL);
+}
+
+static void change_no_endpoints(Fixture *fixture)
+{
+    pviommu_endpoint_free(fixture->endpoint[1]);
+}
+
+static void change_detach(Fixture *fixture)
+{
+    pviommu_endpoint_detach(fixture->endpoint[0], &fixture->change);
+}
+
+static void change_opaque(Fixture *fixture)
+{
+    pviommu_domain_set_opaque(pviommu_endpoint_domain(fixture->endpoint[0]),
+                              NULL);
+}
+
+static void change_request(Fixture *fixture)
+{
+    detach(fixture, 1, 8);
+}
+
+static void change_commit(Fixture *fixture)
+{
+    finish(fixture, true);
+}
+
+static void change_undo(Fixture *fixture)
+{
+    finish(fixture, false);
+}
+
+static const struct {
+    const char *path;
+    void (*func)(Fixture *fixture);
+    bool under_way;
+} changes[] = {
+    { "config", change_config, false },
+    { "bypass", change_bypass, false },
+    { "features", change_features, false },
+    { "numbers", change_numbers, false },
+    { "groups", change_groups, false },
+    { "no-groups", change_no_groups, false },
+    { "regions", change_regions, false },
+    { "fence", change_fence, false },
+    { "endpoints", change_endpoints, false },
+    { "no-endpoints", change_no_endpoints, false },
+    { "detach", change_detach, false },
+    { "opaque", change_opaque, false },
+    { "request", change_request, false },
+    { "commit", change_commit, true },
+    { "undo", change_undo, true },
+};
+
+static void test_open(gconstpointer opaque)
+{
+    unsigned i = GPOINTER_TO_UINT(opaque);
+
+    if (g_test_subprocess()) {
+        Fixture *fixture = fixture_new_pair(NULL);
+
+        if (changes[i].func == change_config) {
+            fixture->iommu = pviommu_iommu_new(&fixture_config);
+        } else {
+            ASSERT_OK(fixture, attach(fixture, 1, 8, 0));
+        }
+        if (changes[i].func == change_no_groups) {
+            pviommu_endpoint_free(fixture->endpoint[1]);
+        }
+        fixture->hold = true;
+        if (changes[i].under_way) {
+            ASSERT_OK(fixture, map(fixture, 1, 0, 0xfff, 0, RW));
+        }
+        pviommu_iommu_share(fixture->iommu);
+        pviommu_iommu_begin(fixture->iommu);
+        if (g_getenv("PVIOMMU_TEST_CLOSED")) {
+            pviommu_iommu_end(fixture->iommu);
+        }
+        changes[i].func(fixture);
+        exit(0);
+    }
+    g_unsetenv("PVIOMMU_TEST_CLOSED");
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    g_setenv("PVIOMMU_TEST_CLOSED", "1", TRUE);
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_unsetenv("PVIOMMU_TEST_CLOSED");
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*assert_open*");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -288,5 +424,11 @@ int main(int argc, char **argv)
                     test_fenced_meanwhile);
     g_test_add_func("/pviommu/change/ended-twice", test_ended_twice);
     g_test_add_func("/pviommu/change/opaque", test_opaque);
+    for (unsigned i = 0; i < G_N_ELEMENTS(changes); i++) {
+        g_autofree char *path = g_strdup_printf("/pviommu/change/locked/%s",
+                                                changes[i].path);
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(i), test_open);
+    }
     return g_test_run();
 }

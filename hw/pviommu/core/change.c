@@ -69,6 +69,7 @@ static void enter(PviommuEndpoint *endpoint, PviommuDomain *domain)
 
 static void begin(PviommuChange *change, PviommuIommu *iommu)
 {
+    assert_open(iommu);
     g_assert(!iommu->changing);
     iommu->changing = true;
     *change = (PviommuChange) { 0 };
@@ -108,6 +109,7 @@ void pviommu_change_attach(PviommuChange *change, PviommuEndpoint *endpoint,
 bool pviommu_change_map(PviommuChange *change, PviommuDomain *domain,
                         const PviommuMapping *mapping)
 {
+    assert_open(domain->iommu);
     if (!pviommu_mappings_insert(&domain->mappings, mapping)) {
         return false;
     }
@@ -122,8 +124,10 @@ bool pviommu_change_map(PviommuChange *change, PviommuDomain *domain,
 void pviommu_change_unmap(PviommuChange *change, PviommuDomain *domain,
                           uint64_t first, uint64_t last)
 {
-    size_t count = pviommu_mappings_hide(&domain->mappings, first, last);
+    size_t count;
 
+    assert_open(domain->iommu);
+    count = pviommu_mappings_hide(&domain->mappings, first, last);
     if (count == 0) {
         *change = (PviommuChange) { 0 };
         return;
@@ -151,6 +155,7 @@ static bool end(PviommuIommu *iommu, const PviommuChange *change)
     if (!change->endpoint && !change->domain) {
         return false;
     }
+    assert_open(iommu);
     g_assert(iommu->changing);
     iommu->changing = false;
     return true;

@@ -41,6 +41,7 @@ bool pviommu_domain_bypass(const PviommuDomain *domain)
 
 void pviommu_domain_set_opaque(PviommuDomain *domain, void *opaque)
 {
+    assert_open(domain->iommu);
     domain->opaque = opaque;
 }
 

@@ -8,6 +8,7 @@ PviommuGroup *pviommu_group_new(PviommuIommu *iommu, void *opaque)
 {
     PviommuGroup *group = g_new0(PviommuGroup, 1);
 
+    assert_open(iommu);
     group->iommu = iommu;
     group->opaque = opaque;
     iommu->groups++;
@@ -19,6 +20,7 @@ void pviommu_group_free(PviommuGroup *group)
     if (!group) {
         return;
     }
+    assert_open(group->iommu);
     g_assert(group->members == 0);
     group->iommu->groups--;
     pviommu_regions_free(group->regions);
@@ -32,6 +34,7 @@ void *pviommu_group_opaque(const PviommuGroup *group)
 
 void pviommu_group_set_regions(PviommuGroup *group, PviommuRegions *regions)
 {
+    assert_open(group->iommu);
     if (regions != group->regions) {
         pviommu_regions_free(group->regions);
         group->regions = regions;
@@ -45,6 +48,7 @@ const PviommuRegions *pviommu_group_regions(const PviommuGroup *group)
 
 void pviommu_group_set_fenced(PviommuGroup *group, bool fenced)
 {
+    assert_open(group->iommu);
     group->fenced = fenced;
 }
 
@@ -67,6 +71,7 @@ PviommuEndpoint *pviommu_endpoint_new(PviommuGroup *group, void *opaque)
 {
     PviommuEndpoint *endpoint = g_new0(PviommuEndpoint, 1);
 
+    assert_open(group->iommu);
     endpoint->group = group;
     endpoint->opaque = opaque;
     endpoint->id = PVIOMMU_NO_ID;
@@ -90,6 +95,7 @@ void pviommu_endpoint_free(PviommuEndpoint *endpoint)
     }
     g_assert(!endpoint->domain);
     iommu = endpoint->group->iommu;
+    assert_open(iommu);
     if (endpoint->id != PVIOMMU_NO_ID) {
         g_hash_table_remove(iommu->by_id,
                             GUINT_TO_POINTER((guint)endpoint->id));

@@ -28,6 +28,24 @@ void pviommu_iommu_free(PviommuIommu *iommu)
     g_free(iommu);
 }
 
+void pviommu_iommu_share(PviommuIommu *iommu)
+{
+    g_assert(!iommu->shared);
+    iommu->shared = true;
+}
+
+void pviommu_iommu_begin(PviommuIommu *iommu)
+{
+    g_assert(iommu->shared && !iommu->open);
+    iommu->open = true;
+}
+
+void pviommu_iommu_end(PviommuIommu *iommu)
+{
+    g_assert(iommu->open);
+    iommu->open = false;
+}
+
 const PviommuConfig *pviommu_iommu_config(const PviommuIommu *iommu)
 {
     return &iommu->config;
@@ -36,17 +54,20 @@ const PviommuConfig *pviommu_iommu_config(const PviommuIommu *iommu)
 void pviommu_iommu_set_config(PviommuIommu *iommu,
                               const PviommuConfig *config)
 {
+    assert_open(iommu);
     g_assert(iommu->attached == 0 && config->page_size_mask != 0);
     iommu->config = *config;
 }
 
 void pviommu_iommu_set_bypass(PviommuIommu *iommu, bool bypass)
 {
+    assert_open(iommu);
     iommu->config.bypass = bypass;
 }
 
 void pviommu_iommu_set_features(PviommuIommu *iommu, uint64_t features)
 {
+    assert_open(iommu);
     iommu->features = features;
 }
 
@@ -122,6 +143,7 @@ static bool ask_numbers(PviommuIommu *iommu, PviommuIdFunc *id, void *opaque)
 void pviommu_iommu_renumber(PviommuIommu *iommu, PviommuIdFunc *id,
                             void *opaque)
 {
+    assert_open(iommu);
     if (!ask_numbers(iommu, id, opaque)) {
         return;
     }

@@ -416,6 +416,7 @@ void pviommu_request_run(PviommuIommu *iommu, const void *readable,
     };
     const Type *type;
 
+    assert_open(iommu);
     *change = (PviommuChange) { 0 };
     *answer = (PviommuAnswer) { .status = PVIOMMU_S_INVAL };
     decode(&run, readable, readable_size);

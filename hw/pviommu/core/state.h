@@ -28,6 +28,8 @@
  * @attached: endpoints that are attached
  * @groups: how many groups there are
  * @changing: a change is neither committed nor undone
+ * @shared: other threads translate, see pviommu_iommu_share()
+ * @open: they are excluded, see pviommu_iommu_begin()
  */
 struct PviommuIommu {
     PviommuConfig config;
@@ -41,6 +43,8 @@ struct PviommuIommu {
     size_t attached;
     size_t groups;
     bool changing;
+    bool shared;
+    bool open;
 };
 
 /**
@@ -102,6 +106,12 @@ struct PviommuEndpoint {
     uint64_t id;
     uint64_t asked;
 };
+
+/* To be said by whatever changes what other threads may read */
+static inline void assert_open(const PviommuIommu *iommu)
+{
+    g_assert(iommu->open || !iommu->shared);
+}
 
 /* As pviommu_group_state(); here for translation, which asks every time */
 static inline PviommuState group_state(const PviommuGroup *group)

@@ -305,6 +305,20 @@ struct PviommuDevice {
 };
 
 /**
+ * pviommu_write_lock - exclude translating threads, to change core
+ * @s: the device
+ *
+ * Not while the host is called: it takes long, and calls back into replay.
+ */
+void pviommu_write_lock(PviommuDevice *s);
+
+/**
+ * pviommu_write_unlock - the opposite of pviommu_write_lock()
+ * @s: the device
+ */
+void pviommu_write_unlock(PviommuDevice *s);
+
+/**
  * pviommu_next - walk the IOMMUs of the machine
  * @s: where the walk is; NULL to start
  *

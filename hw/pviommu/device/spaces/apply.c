@@ -26,9 +26,9 @@ void pviommu_change_finish(PviommuDevice *s, PviommuChange *change)
 {
     GPtrArray *tables;
 
-    g_rw_lock_writer_lock(&s->lock);
+    pviommu_write_lock(s);
     tables = pviommu_change_commit(s->iommu, change);
-    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_write_unlock(s);
     drop(tables);
 }
 
@@ -36,9 +36,9 @@ static void undo(PviommuDevice *s, PviommuChange *change)
 {
     GPtrArray *tables;
 
-    g_rw_lock_writer_lock(&s->lock);
+    pviommu_write_lock(s);
     tables = pviommu_change_undo(s->iommu, change);
-    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_write_unlock(s);
     drop(tables);
 }
 

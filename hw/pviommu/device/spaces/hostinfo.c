@@ -50,9 +50,9 @@ static void set_config(PviommuDevice *s)
         }
     }
     config.input_last = last_of_bits(s->aw_bits ?: s->host_bits);
-    g_rw_lock_writer_lock(&s->lock);
+    pviommu_write_lock(s);
     pviommu_iommu_set_config(s->iommu, &config);
-    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_write_unlock(s);
 }
 
 /* One MSI region at most, and none that is reserved in it */

@@ -58,7 +58,9 @@ PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
     space->bus = bus;
     space->devfn = devfn;
     space->host_group = host_group;
+    pviommu_write_lock(s);
     space->group = pviommu_group_new(s->iommu, space);
+    pviommu_write_unlock(s);
     if (tables) {
         space->passed = g_array_new(FALSE, FALSE, sizeof(PviommuPassed));
     } else {
@@ -77,7 +79,9 @@ void pviommu_space_free(PviommuSpace *space)
     } else {
         free_regions(space);
     }
+    pviommu_write_lock(space->device);
     pviommu_group_free(space->group);
+    pviommu_write_unlock(space->device);
     pviommu_regions_free(space->regions);
     g_free_rcu(space, rcu);
 }
@@ -95,7 +99,7 @@ void pviommu_space_regions_changed(PviommuSpace *space)
     pviommu_regions_fit(regions,
                         PVIOMMU_PROPERTIES_SIZE / PVIOMMU_RESV_MEM_SIZE);
 
-    g_rw_lock_writer_lock(&s->lock);
+    pviommu_write_lock(s);
     for (unsigned i = 0; i < s->endpoints->len; i++) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
 
@@ -105,7 +109,7 @@ void pviommu_space_regions_changed(PviommuSpace *space)
         }
     }
     pviommu_group_set_regions(space->group, regions);
-    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_write_unlock(s);
 }
 
 static void enable_bypass(void *opaque)
@@ -187,9 +191,9 @@ int pviommu_space_switch(PviommuSpace *space)
 
 static void set_fenced(PviommuSpace *space, bool fenced)
 {
-    g_rw_lock_writer_lock(&space->device->lock);
+    pviommu_write_lock(space->device);
     pviommu_group_set_fenced(space->group, fenced);
-    g_rw_lock_writer_unlock(&space->device->lock);
+    pviommu_write_unlock(space->device);
 }
 
 void pviommu_space_force(PviommuSpace *space)

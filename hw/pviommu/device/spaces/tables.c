@@ -212,7 +212,9 @@ static int domain_table(const PviommuSpace *space, PviommuTable **table)
     if (!tables) {
         tables = g_ptr_array_new_with_free_func(
             (GDestroyNotify)pviommu_table_free);
+        pviommu_write_lock(space->device);
         pviommu_domain_set_opaque(domain, tables);
+        pviommu_write_unlock(space->device);
     }
     made->owner = tables;
     g_ptr_array_add(tables, made);

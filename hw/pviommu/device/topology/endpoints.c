@@ -275,9 +275,9 @@ static void add(PviommuDevice *s, DeviceState *dev, PviommuSpace *space,
     e->space = space;
     e->name = name;
     e->requester = requester;
-    g_rw_lock_writer_lock(&s->lock);
+    pviommu_write_lock(s);
     e->endpoint = pviommu_endpoint_new(name ?: space->group, e);
-    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_write_unlock(s);
     g_ptr_array_add(s->endpoints, e);
     qemu_bh_schedule(s->tidy);
 }
@@ -328,9 +328,9 @@ static void realized(DeviceListener *listener, DeviceState *dev)
     if (!has_alias(space)) {
         add(s, dev, space, NULL, true);
     }
-    g_rw_lock_writer_lock(&s->lock);
+    pviommu_write_lock(s);
     name = pviommu_group_new(s->iommu, NULL);
-    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_write_unlock(s);
     add(s, dev, space, name, false);
     pviommu_space_regions_changed(space);
 }
@@ -359,9 +359,9 @@ static void drop(PviommuDevice *s, PviommuBusEndpoint *e)
     if (space->passed) {
         pviommu_tables_remove(space, e->pdev);
     }
-    g_rw_lock_writer_lock(&s->lock);
+    pviommu_write_lock(s);
     pviommu_endpoint_detach(e->endpoint, &change);
-    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_write_unlock(s);
 
     g_ptr_array_remove(s->endpoints, e);
     if (pviommu_endpoint_first(space, NULL)) {
@@ -374,10 +374,10 @@ static void drop(PviommuDevice *s, PviommuBusEndpoint *e)
         pviommu_change_finish(s, &change);
     }
 
-    g_rw_lock_writer_lock(&s->lock);
+    pviommu_write_lock(s);
     pviommu_endpoint_free(e->endpoint);
     pviommu_group_free(e->name);
-    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_write_unlock(s);
     object_unref(e->dev);
     g_free(e);
 }
@@ -488,9 +488,9 @@ static uint64_t number_of(const PviommuEndpoint *endpoint, void *opaque)
 void pviommu_endpoints_renumber(PviommuDevice *s)
 {
     tidy(s);
-    g_rw_lock_writer_lock(&s->lock);
+    pviommu_write_lock(s);
     pviommu_iommu_renumber(s->iommu, number_of, NULL);
-    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_write_unlock(s);
 }
 
 typedef struct FindVfio {

@@ -144,12 +144,12 @@ static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
         if (copy[0] != PVIOMMU_T_MAP && copy[0] != PVIOMMU_T_UNMAP) {
             pviommu_endpoints_renumber(s);      /* it names an endpoint */
         }
-        g_rw_lock_writer_lock(&s->lock);
+        pviommu_write_lock(s);
         pviommu_iommu_set_features(s->iommu,
                                    VIRTIO_DEVICE(s)->guest_features);
         pviommu_request_run(s->iommu, copy, readable, writable, &req,
                             properties, &answer, &change);
-        g_rw_lock_writer_unlock(&s->lock);
+        pviommu_write_unlock(s);
     }
 
     if (answer.written && answer.status == PVIOMMU_S_OK) {

@@ -38,9 +38,9 @@ static void get_config(VirtIODevice *vdev, uint8_t *data)
 
 static void set_bypass(PviommuDevice *s, bool bypass)
 {
-    g_rw_lock_writer_lock(&s->lock);
+    pviommu_write_lock(s);
     pviommu_iommu_set_bypass(s->iommu, bypass);
-    g_rw_lock_writer_unlock(&s->lock);
+    pviommu_write_unlock(s);
 
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
@@ -102,9 +102,9 @@ static void detach_all(PviommuDevice *s)
         PviommuChange change = { 0 };
         bool any;
 
-        g_rw_lock_writer_lock(&s->lock);
+        pviommu_write_lock(s);
         any = pviommu_iommu_detach_next(s->iommu, &change);
-        g_rw_lock_writer_unlock(&s->lock);
+        pviommu_write_unlock(s);
         if (!any) {
             break;
         }
@@ -236,6 +236,7 @@ static void make_state(PviommuDevice *s)
 
     g_rw_lock_init(&s->lock);
     s->iommu = pviommu_iommu_new(&config);
+    pviommu_iommu_share(s->iommu);
     s->spaces = g_ptr_array_new();
     s->endpoints = g_ptr_array_new();
     s->probed = g_hash_table_new_full(NULL, NULL, object_unref, NULL);

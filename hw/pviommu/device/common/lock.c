@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: who may change the state of core
+ */
+#include "qemu/osdep.h"
+
+#include "qemu/main-loop.h"
+#include "common/common.h"
+
+void pviommu_write_lock(PviommuDevice *s)
+{
+    g_assert(bql_locked());
+    g_rw_lock_writer_lock(&s->lock);
+    pviommu_iommu_begin(s->iommu);
+}
+
+void pviommu_write_unlock(PviommuDevice *s)
+{
+    pviommu_iommu_end(s->iommu);
+    g_rw_lock_writer_unlock(&s->lock);
+}
