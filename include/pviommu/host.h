@@ -129,8 +129,9 @@ bool pviommu_host_idle(const PviommuHost *host);
  * pviommu_host_path - name the way mappings take
  * @host: the address space
  *
- * Return: "container" when a VFIO container mirrors the address space,
- * "notifier" when someone else does, "none" when nobody does.
+ * Return: "container" when a VFIO container mirrors the address space and is
+ * called for its verdict, "notifier" when someone mirrors it who is only told,
+ * "none" when nobody does.
  */
 const char *pviommu_host_path(PviommuHost *host);
 

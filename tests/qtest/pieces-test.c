@@ -266,25 +266,45 @@ static void test_permissions_kept(void)
     scene_end(&s);
 }
 
-static void test_host_path(const void *how)
+static void assert_path(Viommu *v, uint32_t endpoint, const char *wanted)
 {
-    Scene s = scene_new(how, "");
-    QDict *answer = viommu_get(s.v, "endpoints");
-    const char *wanted = g_str_equal(how, "listener") ? "notifier" : how;
+    QDict *answer = viommu_get(v, "endpoints");
     bool found = false;
     QListEntry *entry;
 
     QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), entry) {
         QDict *dict = qobject_to(QDict, qlist_entry_obj(entry));
 
-        if (qdict_get_int(dict, "id") == s.w->endpoint) {
+        if (qdict_get_int(dict, "id") == endpoint) {
             g_assert_cmpstr(qdict_get_str(dict, "host-path"), ==, wanted);
             found = true;
         }
     }
     g_assert_true(found);
     qobject_unref(answer);
+}
+
+static void test_host_path(const void *how)
+{
+    Scene s = scene_new(how, "");
+
+    assert_path(s.v, s.w->endpoint,
+                g_str_equal(how, "listener") ? "notifier" : how);
     scene_end(&s);
+}
+
+/* No verdict comes back from a container that is told by events */
+static void test_path_events(void)
+{
+    g_autofree char *arg = watch_arg("container", 1);
+    Viommu *v = viommu_start("host-path=notifier", arg);
+    Watch *w = watch_open(v, 0);
+
+    assert_path(v, w->endpoint, "notifier");
+    assert_status(viommu_attach(v, 1, w->endpoint), OK);
+    assert_path(v, w->endpoint, "notifier");
+    watch_close(w);
+    viommu_stop(v);
 }
 
 int main(int argc, char **argv)
@@ -314,5 +334,6 @@ int main(int argc, char **argv)
     qtest_add_data_func("pviommu/pieces/path-notifier", "listener",
                         test_host_path);
     qtest_add_data_func("pviommu/pieces/path-none", "none", test_host_path);
+    ADD("pieces/path-events", test_path_events);
     return g_test_run();
 }

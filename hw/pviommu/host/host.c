@@ -267,8 +267,10 @@ const char *pviommu_host_path(PviommuHost *host)
 
     pviommu_container_foreach(host->as, add_names, &names);
     g_string_free(names.names, TRUE);
-    if (names.container) {
+    if (names.container && !host->events_only) {
         return pviommu_container_ops.name;
+    } else if (names.container) {
+        return pviommu_notifier_ops.name;
     }
     IOMMU_NOTIFIER_FOREACH(n, host->mr) {
         return pviommu_notifier_ops.name;
