@@ -5,6 +5,7 @@
 #include "qemu/osdep.h"
 
 #include "standard-headers/linux/pci_regs.h"
+#include "standard-headers/linux/pci_regs.h"
 #include "iommufd-scene.h"
 
 #define PEER 0xd0000000ULL
@@ -77,6 +78,40 @@ static void test_container(void)
         watch_close(w);
         scene_end(&s);
     }
+}
+
+/*
+ * There QEMU warns of each call for a BAR, which the kernel never maps: the
+ * guest must not make it call
+ */
+static void test_container_bar(void)
+{
+    const uint64_t bar = 0xd0000000;
+    Scene s = scene_new("host-path=container,boot-bypass=off", 1,
+                        "-device pviommu-observer,peer=on,addr=8.0");
+    QPCIDevice *peer = qpci_device_find(s.v->bus, 8 << 3);
+    unsigned calls;
+
+    attach_all(&s, 1);
+    qpci_config_writel(peer, PCI_BASE_ADDRESS_2, bar);
+    qpci_config_writew(peer, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    calls = watch_calls(s.w[0], "map");
+    for (unsigned i = 0; i < 4; i++) {
+        assert_status(viommu_map(s.v, 1, HIGH, HIGH + PAGE - 1, bar,
+                                 READ | WRITE), OK);
+        assert_status(viommu_unmap(s.v, 1, HIGH, HIGH + PAGE - 1), OK);
+        assert_status(viommu_map(s.v, 1, HIGH, HIGH + PAGE - 1, bar,
+                                 READ | WRITE | MMIO), DEVERR);
+    }
+    /* BARs that move under a mapping are no reason to call either */
+    assert_status(viommu_map(s.v, 1, HIGH, HIGH + 4 * MiB - 1, bar,
+                             READ | WRITE), OK);
+    qpci_config_writel(peer, PCI_BASE_ADDRESS_2, bar + MiB);
+    g_assert_cmpuint(watch_calls(s.w[0], "map"), ==, calls);
+    g_assert_cmpuint(watch_failed(s.w[0], "map", EFAULT), ==, 0);
+    assert_holds_nothing(s.w[0]);
+    g_free(peer);
+    scene_end(&s);
 }
 
 /* Two iommufd objects: a table for each, in bypass and in a domain */
@@ -466,6 +501,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("iommufd/mixed", test_mixed);
     ADD("iommufd/container", test_container);
+    ADD("iommufd/container-bar", test_container_bar);
     ADD("iommufd/two-objects", test_two_objects);
     ADD("iommufd/another-host-iommu", test_another_host_iommu);
     ADD("iommufd/narrow-host", test_narrow_host);

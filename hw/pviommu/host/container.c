@@ -54,6 +54,14 @@ VFIOContainerBase *pviommu_container_find(AddressSpace *as,
 
 static int container_map(void *receiver, const PviommuPiece *piece)
 {
+    /*
+     * iommufd_backend_map_dma() in backends/iommufd.c warns each time that
+     * the kernel answers EFAULT, as it does for every BAR
+     */
+    if (piece->is_device &&
+        object_dynamic_cast(receiver, TYPE_VFIO_IOMMU_IOMMUFD)) {
+        return -EFAULT;
+    }
     return vfio_container_dma_map(receiver, piece->iova, piece->size,
                                   piece->vaddr,
                                   !(piece->flags & PVIOMMU_MAP_F_WRITE));
