@@ -251,6 +251,15 @@ VFIOContainerBase *pviommu_container_find(AddressSpace *as,
                                           const IOMMUNotifier *notifier);
 
 /**
+ * pviommu_vhost_forget - have vhost forget memory that leaves in bypass
+ * @host: the address space; nobody mirrors its IOMMU memory region
+ * @as: where a device of that address space does its DMA
+ * @gone: the memory
+ */
+void pviommu_vhost_forget(PviommuHost *host, AddressSpace *as,
+                          const MemoryRegionSection *gone);
+
+/**
  * typedef PviommuMemoryFunc - called when guest memory changes
  * @section: RAM that appears or goes away
  * @present: which of the two

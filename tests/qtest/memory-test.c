@@ -255,6 +255,41 @@ static void test_dimm(const void *how)
     scene_free(s);
 }
 
+/*
+ * vhost keeps where QEMU has the memory, in bypass too; QEMU may have other
+ * things there once the memory has left
+ */
+static void test_vhost_bypass(const void *how)
+{
+    static const char *const page = "1000000 1000fff pc.ram+1000000 rw\n";
+    g_autofree char *arg = watch_arg(how, 1);
+    g_autofree char *all = g_strdup_printf("%s -m 256M,slots=2,maxmem=1G",
+                                           arg);
+    Viommu *v = viommu_start(NULL, all);
+    Watch *w = watch_open(v, 0);
+
+    for (unsigned i = 0; i < 2; i++) {
+        g_autofree char *before = NULL, *after = NULL;
+
+        plug_dimm(v->qts, i ? "two" : "one");
+        g_assert_true(watch_miss(w, 0x1000000, true));
+        g_assert_true(watch_miss(w, DIMM_PHYS, true));
+        g_assert_true(watch_miss(w, DIMM_PHYS + 128 * MiB - 1, false));
+        before = watch_get(w, "mappings");
+        g_assert_nonnull(strstr(before, "107fff000 107ffffff "));
+        unplug_dimm(v->qts);
+        after = watch_get(w, "mappings");
+        g_assert_cmpstr(after, ==, page);
+        g_assert_false(watch_miss(w, DIMM_PHYS, true));
+        /* The same after it was translated for a time */
+        assert_status(viommu_attach(v, 1, w->endpoint), OK);
+        assert_holds_nothing(w);
+        assert_status(viommu_detach(v, 1, w->endpoint), OK);
+    }
+    watch_close(w);
+    viommu_stop(v);
+}
+
 /* A host that has no room for the memory that comes */
 static void test_dimm_refused(const void *how)
 {
@@ -463,6 +498,10 @@ int main(int argc, char **argv)
     watch_add("memory", "smram", test_smram);
     watch_add("memory", "bar", test_bar);
     watch_add("memory", "dimm", test_dimm);
+    qtest_add_data_func("/pviommu/memory/vhost-in-bypass", "vhost",
+                        test_vhost_bypass);
+    qtest_add_data_func("/pviommu/memory/vhost-ats-in-bypass", "vhost-ats",
+                        test_vhost_bypass);
     watch_add("memory", "dimm-refused", test_dimm_refused);
     watch_add("memory", "virtio-mem", test_virtio_mem);
     watch_add("memory", "virtio-mem-refused-second",

@@ -6,10 +6,11 @@
  * go earlier.  Emulated endpoints see it at their next access; the hosts of
  * passed-through ones are brought in line here, and so are host page tables
  * with all of guest memory.  Of an address space in bypass VFIO's listener
- * does the same.
+ * does the same; but what vhost keeps there has nobody else to end it.
  */
 #include "qemu/osdep.h"
 
+#include "hw/pci/pci_device.h"
 #include "spaces/spaces.h"
 
 typedef struct Follow {
@@ -72,6 +73,20 @@ static void follow_domain(PviommuDomain *domain, void *opaque)
     }
 }
 
+static void forget_in_bypass(PviommuDevice *s,
+                             const MemoryRegionSection *section)
+{
+    for (unsigned i = 0; i < s->endpoints->len; i++) {
+        PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
+
+        if (!e->space->passed && e->space->shows == PVIOMMU_BYPASS) {
+            pviommu_vhost_forget(&e->space->host,
+                                 e->pdev ? pci_get_address_space(e->pdev)
+                                         : &e->space->as, section);
+        }
+    }
+}
+
 static int memory_changed(const MemoryRegionSection *section, bool present,
                           void *opaque)
 {
@@ -80,6 +95,9 @@ static int memory_changed(const MemoryRegionSection *section, bool present,
     Follow follow = { .device = s, .section = section, .present = present };
 
     if (memory_region_is_ram(section->mr)) {
+        if (!present) {
+            forget_in_bypass(s, section);
+        }
         pviommu_iommu_foreach_domain(s->iommu, follow_domain, &follow);
         QLIST_FOREACH(iommufd, &s->iommufds, next) {
             if (iommufd->bypass) {
