@@ -16,9 +16,13 @@ typedef struct Receiver {
 
 static Receiver receiver_of(const PviommuHost *host, IOMMUNotifier *notifier)
 {
-    VFIOContainerBase *container =
-        host->events_only ? NULL : pviommu_container_find(host->as, notifier);
+    VFIOContainerBase *container = NULL;
 
+    /* VFIO asks for mappings (vfio_listener_region_add()), vhost does not */
+    if (!host->events_only &&
+        notifier->notifier_flags & IOMMU_NOTIFIER_MAP) {
+        container = pviommu_container_find(host->as, notifier);
+    }
     if (container) {
         return (Receiver) { &pviommu_container_ops, container, notifier };
     }
