@@ -100,6 +100,34 @@ static void test_vhost_blocks(const void *how)
     viommu_stop(v);
 }
 
+/* QEMU asks for what is needed, and then gives vhost both */
+static void test_vhost_permissions(const void *how)
+{
+    g_autofree char *arg = watch_arg(how, 1);
+    Viommu *v = viommu_start(NULL, arg);
+    Watch *w = watch_open(v, 0);
+    g_autofree char *held = NULL;
+
+    assert_status(viommu_attach(v, 1, w->endpoint), OK);
+    assert_status(viommu_map(v, 1, HIGH, HIGH + PAGE - 1, 0x1000000, READ),
+                  OK);
+    assert_status(viommu_map(v, 1, HIGH + PAGE, HIGH + 2 * PAGE - 1,
+                             0x1001000, WRITE), OK);
+    assert_status(viommu_map(v, 1, HIGH + 2 * PAGE, HIGH + 3 * PAGE - 1,
+                             0x1002000, 0), OK);
+    g_assert_false(watch_miss(w, HIGH, true));
+    g_assert_false(watch_miss(w, HIGH + PAGE, false));
+    g_assert_false(watch_miss(w, HIGH + 2 * PAGE, false));
+    assert_holds_nothing(w);
+    g_assert_true(watch_miss(w, HIGH, false));
+    g_assert_true(watch_miss(w, HIGH + PAGE, true));
+    held = watch_get(w, "mappings");
+    g_assert_cmpstr(held, ==, "100000000 100000fff pc.ram+1000000 rw\n"
+                    "100001000 100001fff pc.ram+1001000 rw\n");
+    watch_close(w);
+    viommu_stop(v);
+}
+
 static void number_bridge(Viommu *v, int bdf, int secondary, int last)
 {
     QPCIDevice *bridge = qpci_device_find(v->bus, bdf);
@@ -277,6 +305,8 @@ int main(int argc, char **argv)
                         test_vhost);
     qtest_add_data_func("/pviommu/receivers/vhost-blocks", "vhost",
                         test_vhost_blocks);
+    qtest_add_data_func("/pviommu/receivers/vhost-permissions", "vhost",
+                        test_vhost_permissions);
     watch_add("receivers", "behind-ports", test_behind_ports);
     watch_add("receivers", "behind-bridge", test_behind_bridge);
     watch_add("receivers", "many", test_many);
