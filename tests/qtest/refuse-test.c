@@ -14,12 +14,16 @@
 /* Which emulator; the tests' runner has one variable for each */
 static const char *emulator = "QTEST_QEMU_BINARY";
 
+/* What the shell does first, and a program that runs the emulator */
+static const char *before = "";
+static const char *by = "";
+
 /* Run the emulator to its first monitor command: its status and stderr */
 static int run(const char *args, char **err)
 {
     g_autofree char *line = g_strdup_printf(
-        "echo quit | exec %s -display none -nodefaults -S -accel tcg "
-        "-monitor stdio %s >/dev/null", getenv(emulator), args);
+        "%s echo quit | exec %s %s -display none -nodefaults -S -accel tcg "
+        "-monitor stdio %s >/dev/null", before, by, getenv(emulator), args);
     const char *argv[] = { "/bin/sh", "-c", line, NULL };
     GError *error = NULL;
     int status;
@@ -475,6 +479,27 @@ static void platform_endpoint_before(void)
     choose_x86();
 }
 
+/* A device that asks for its address space, and then turns out to be none */
+#define NO_VFIO "-device vfio-pci,sysfsdev=/sys/devices/system/cpu,id=v"
+
+/* The figure of the warning is that of README, whatever ROMs there are */
+static void locked_memory(void)
+{
+    before = "ulimit -l 64 &&";
+    /* Who may lock all memory is not told */
+    if (!geteuid()) {
+        by = "setpriv --bounding-set=-ipc_lock";
+    }
+    refuses("-M q35 -m 256M " P " " NO_VFIO, "the limit of locked memory is "
+            "64 KiB", "need 294912 KiB");
+    refuses("-M q35 -m 256M -device VGA,vgamem_mb=64 -drive if=pflash,"
+            "file.driver=null-co,file.size=4M,file.read-zeroes=on,format=raw "
+            P " " NO_VFIO, "the limit of locked memory is 64 KiB",
+            "need 360448 KiB");
+    before = "";
+    by = "";
+}
+
 /* The IOMMU, and a device of a host that can be made to refuse */
 static char *with_host(const char *iommu, const char *device)
 {
@@ -584,6 +609,7 @@ int main(int argc, char **argv)
                    platform_endpoint_before);
     qtest_add_func("pviommu/refuse/vfio-platform", vfio_platform);
     qtest_add_func("pviommu/refuse/only-migratable", migration);
+    qtest_add_func("pviommu/refuse/locked-memory", locked_memory);
     qtest_add_func("pviommu/refuse/host-path", host_path);
     qtest_add_func("pviommu/refuse/host-path-falls-back",
                    host_path_falls_back);

@@ -228,11 +228,20 @@ static bool may_lock_all(void)
            g_ascii_strtoull(line + strlen("\nCapEff:"), NULL, 16) & (1 << 14);
 }
 
+/*
+ * RAM, that of video cards included.  ROMs are not: they are small, and what
+ * the firmware's flash holds is not mapped for devices at all.
+ */
 static int add_block(RAMBlock *block, void *opaque)
 {
     uint64_t *sum = opaque;
+    ram_addr_t offset;
+    MemoryRegion *mr =
+        memory_region_from_host(qemu_ram_get_host_addr(block), &offset);
 
-    *sum += qemu_ram_get_max_length(block);
+    if (mr && memory_region_is_ram(mr) && !memory_region_is_rom(mr)) {
+        *sum += qemu_ram_get_max_length(block);
+    }
     return 0;
 }
 
@@ -259,7 +268,7 @@ static unsigned count_pinned(PviommuDevice *s, bool *tables)
 
 void pviommu_host_info_check_memlock(PviommuDevice *s)
 {
-    /* Video memory and ROMs count too, and devices to come have some */
+    /* For ROMs, and for memory of devices to come */
     uint64_t ram = 32 * MiB, need = 0;
     PviommuDevice *each = NULL;
     struct rlimit limit;
