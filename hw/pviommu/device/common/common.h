@@ -229,6 +229,9 @@ typedef enum PviommuScope {
  * @host_bits: what aw-bits=auto is narrowed to
  * @counters: for qom-get
  * @said: mistakes that were logged, a bit each
+ * @said_driver: what the operator was told of the guest's driver, see driver.c
+ * @attaches_before: ATTACH requests until the driver was ready last
+ * @shutdown: the machine ends
  * @log: requests-log
  * @blocker: why the VM cannot migrate
  * @next: the IOMMU that was made next, see pviommu_next()
@@ -280,6 +283,9 @@ struct PviommuDevice {
     PviommuFaults faults;
     PviommuCounters counters;
     uint64_t said;
+    unsigned said_driver;
+    uint64_t attaches_before;
+    Notifier shutdown;
     FILE *log;
     Error *blocker;
 

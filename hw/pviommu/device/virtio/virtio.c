@@ -296,6 +296,7 @@ static void device_realize(DeviceState *dev, Error **errp)
     get_config(vdev, vdev->config);
     s->more = virtio_bh_new_guarded(dev, pviommu_requests_more, s);
     pviommu_events_init(s);
+    pviommu_driver_start(s);
 
     pviommu_endpoints_start(s);
     pviommu_follow_memory_start(s);
@@ -319,6 +320,7 @@ static void device_unrealize(DeviceState *dev)
     qemu_remove_machine_init_done_notifier(&s->ready);
     pviommu_follow_memory_stop(s);
     pviommu_endpoints_stop(s);
+    pviommu_driver_stop(s);
     pviommu_events_cleanup(s);
     qemu_bh_delete(s->more);
     virtio_delete_queue(s->requestq);
@@ -367,6 +369,7 @@ static void device_class_init(ObjectClass *oc, void *data)
     vdc->get_config = get_config;
     vdc->set_config = set_config;
     vdc->get_features = get_features;
+    vdc->set_status = pviommu_driver_status;
     vdc->reset = device_reset;
     rc->phases.exit = device_reset_exit;
     pviommu_introspect_class_init(oc);

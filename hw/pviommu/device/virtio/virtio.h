@@ -44,6 +44,28 @@ void pviommu_events_init(PviommuDevice *s);
 void pviommu_events_cleanup(PviommuDevice *s);
 
 /**
+ * pviommu_driver_start - look after what the guest's driver does
+ * @s: the device, which is being realized
+ */
+void pviommu_driver_start(PviommuDevice *s);
+
+/**
+ * pviommu_driver_stop - the opposite of pviommu_driver_start()
+ * @s: the device
+ */
+void pviommu_driver_stop(PviommuDevice *s);
+
+/**
+ * pviommu_driver_status - the guest's driver comes, gives up, or goes
+ * @vdev: a PviommuDevice, whose status is still the old one
+ * @status: the new one
+ *
+ * Tells the operator, each thing once, of a driver that makes no use of the
+ * IOMMU.
+ */
+void pviommu_driver_status(VirtIODevice *vdev, uint8_t status);
+
+/**
  * pviommu_mmio_plug - settle how the device hangs on the machine
  * @s: the device, which is being realized
  * @errp: why it cannot be where it is, and what to do
