@@ -40,22 +40,18 @@ class Guest:
             *guest.arguments(bench.kernel, initrd or bench.initrd)])
         self.linux = guest.Linux(self.machine)
 
-    def block(self, name, timeout=60) -> str:
+    def block(self, name) -> str:
         """Wait for the block device with a serial number: its name."""
-        return self.linux.run(f"""
-            i=0
-            while :; do
-                for d in /sys/block/*; do
-                    for f in $d/serial $d/device/serial; do
-                        [ "$(cat $f 2>/dev/null | tr -d ' ')" = {name} ] &&
-                            [ "$(cat $d/hidden)" = 0 ] &&
-                            [ "$(cat $d/size)" != 0 ] &&
-                            echo ${{d##*/}} && exit 0
-                    done
+        return self.linux.until(f"""
+            for d in /sys/block/*; do
+                for f in $d/serial $d/device/serial; do
+                    [ "$(cat $f 2>/dev/null | tr -d ' ')" = {name} ] &&
+                        [ "$(cat $d/hidden)" = 0 ] &&
+                        [ "$(cat $d/size)" != 0 ] &&
+                        echo ${{d##*/}} && exit 0
                 done
-                i=$((i + 1)); [ $i -lt {timeout * 5} ] || exit 1
-                sleep 0.2
-            done""", timeout + 20)
+            done
+            exit 1""", f"a disk {name} in the guest")
 
     def disk(self, name, image):
         """What the guest reads is on the image, what it writes gets there."""
@@ -69,7 +65,7 @@ class Guest:
     def poweroff(self):
         """The guest powers off and QEMU ends well, with nothing said."""
         self.machine.agent.send("poweroff -f")
-        same(self.machine.wait(60), 0, "QEMU's status")
+        same(self.machine.wait(), 0, "QEMU's status")
         same(self.machine.stderr(), "", "what QEMU printed")
 
 
@@ -182,11 +178,8 @@ class TwoRoots(Guest):
             address = self.address(iommu, name)
             same(self.linux.group_type(address), LAZY, f"type of {name}")
             self.machine.qmp("device_del", id=name)
-            self.linux.run(f"""
-                i=0
-                while [ -e /sys/bus/pci/devices/{address} ]; do
-                    i=$((i + 1)); [ $i -lt 150 ] || exit 1; sleep 0.2
-                done""", 60)
+            self.linux.until(f"[ ! -e /sys/bus/pci/devices/{address} ]",
+                             f"{name} leaves the guest")
         self.no_faults()
 
     def stray(self):
@@ -199,11 +192,9 @@ class TwoRoots(Guest):
             for offset, value in ((0x80, 0xBAD1000), (0x88, EDU_BUFFER),
                                   (0x90, 64), (0x98, 1)):
                 self.linux.register(address, 0, offset, value, 64)
-            text = self.linux.run(f"""
-                i=0
-                until dmesg | grep "EP {number} at 0xbad1000"; do
-                    i=$((i + 1)); [ $i -lt 50 ] || exit 1; sleep 0.2
-                done""", 60)
+            text = self.linux.until(
+                f'dmesg | grep "EP {number} at 0xbad1000"',
+                "the fault in the guest's log")
             check("virtio_iommu" in text, f"not its driver's: {text}")
             check(self.iommus[iommu].get("faults-reported") > 0,
                   f"{iommu} reported nothing")
@@ -212,7 +203,7 @@ class TwoRoots(Guest):
     def reboot(self):
         """The guest reboots and finds everything as at first."""
         self.machine.agent.send("reboot -f")
-        self.machine.boot(120)
+        self.machine.boot()
         self.lazy()
         self.data()
         self.no_faults()
@@ -291,7 +282,7 @@ def run(bench, start, name, cases):
     running = start()
     with running.machine:
         try:
-            spent = running.machine.boot(120)
+            spent = running.machine.boot()
         except Exception as error:  # told as a failed case; others go on
             bench.results.result(False, f"{name}/boot", str(error))
             return

@@ -13,14 +13,14 @@ from rough import dmar_faults, settle, vmstat
 def end_by_quit(guest: Driven):
     """As the operator ends it: without a word."""
     guest.machine.qmp("quit")
-    same(guest.machine.wait(30), 0, "QEMU's status")
+    same(guest.machine.wait(), 0, "QEMU's status")
     guest.said_nothing()
 
 
 def end_by_kill(guest: Driven):
     """With no time to clean up."""
     guest.machine.process.send_signal(signal.SIGKILL)
-    guest.machine.wait(30)
+    guest.machine.wait()
 
 
 CASES = [(f"ends/{how}-{name_of(state)}", end, state)

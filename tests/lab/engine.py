@@ -3,13 +3,12 @@
 judged by the data in guest memory and by the host's log of faults."""
 
 import itertools
-import time
 
 from driven import A, B, BLOCKED, BYPASS, BYPASS_DOMAIN, Driven
 from pvlab import driver, host
-from pvlab.agent import Lost
 from pvlab.passed import host_faults
 from pvlab.tap import check, same
+from pvlab.wait import until
 from replay import name_of, tour
 
 MIB = 1 << 20
@@ -40,11 +39,8 @@ class Engine:
         for offset, value in ((SOURCE, source), (TARGET, target),
                               (COUNT, size), (COMMAND, command)):
             qtest.poke(base + offset, value, 64)
-        deadline = time.monotonic() + 30
-        while qtest.peek(base + COMMAND, 64) & START:
-            if time.monotonic() > deadline:
-                raise Lost("the engine does not end a transfer")
-            time.sleep(0.02)
+        until(lambda: not qtest.peek(base + COMMAND, 64) & START,
+              "the engine ends its transfer")
 
     def fetch(self, iova, size=PAGE):
         """Read memory to the engine's buffer."""
@@ -56,7 +52,7 @@ class Engine:
 
     def faults(self, iova) -> int:
         """How many of its accesses to this page the host has logged."""
-        return len(host_faults(self.address, iova, 0))
+        return len(host_faults(self.address, iova))
 
 
 class Reach:
@@ -106,17 +102,17 @@ class Reach:
         marks = [self.mark(address) for address in addresses]
         if read:
             self.engine.fetch(iova)
-        # The host's log takes 5 faults in 5 seconds
-        for _ in range(8):
+
+        def store():
             self.engine.store(iova)
             for address, wanted in zip(addresses, marks):
                 check(self.page(address) == wanted,
                       f"{iova:#x} still leads to {address:#x}")
-            for _ in range(10):
-                if self.engine.faults(iova) > before:
-                    return marks
-                time.sleep(0.1)
-        raise AssertionError(f"no fault at {iova:#x} in the host's log")
+
+        # The host's log takes few faults at a time
+        until(lambda: self.engine.faults(iova) > before,
+              f"a fault at {iova:#x} in the host's log", prompt=store)
+        return marks
 
     def knows_not(self, marks):
         """What the engine has fetched is none of these."""

@@ -3,11 +3,10 @@
 KVM: QEMU takes them from VFIO and stores them to the device's address space,
 of which the interrupt controller is a part in every state."""
 
-import time
 from pathlib import Path
 
 from driven import A, BLOCKED, BYPASS, BYPASS_DOMAIN, Driven
-from pvlab.tap import check
+from pvlab.wait import until
 from replay import name_of
 
 STATES = (BLOCKED, BYPASS, BYPASS_DOMAIN, A)
@@ -50,12 +49,9 @@ class Raised:
         taken, arrived = self.count()
         for i in range(1, 4):
             self.guest.qtest.poke(base + RAISE, 1)
-            deadline = time.monotonic() + 10
-            while self.count() != (taken + i, arrived + i):
-                check(time.monotonic() < deadline,
-                      f"in all {self.count()} were taken and arrived, wanted "
-                      f"{(taken + i, arrived + i)}")
-                time.sleep(0.02)
+            wanted = (taken + i, arrived + i)
+            until(lambda: self.count() == wanted,
+                  f"{wanted} interrupts in all were taken and arrived")
             self.guest.qtest.poke(base + ACKNOWLEDGE, 1)
 
 

@@ -134,7 +134,7 @@ class Refused:
     def poweroff(self):
         """The guest powers off and QEMU ends well."""
         self.machine.agent.send("poweroff -f")
-        same(self.machine.wait(60), 0, "QEMU's status")
+        same(self.machine.wait(), 0, "QEMU's status")
 
 
 def entry_limit(lab):
@@ -196,7 +196,7 @@ def memlock_start(lab, backend="type1"):
         with lab.start(f"{backend}-memlock-start",
                        iommufd=backend != "type1",
                        wrapper=limited(32 * KIB)) as running:
-            status = running.machine.wait(60)
+            status = running.machine.wait()
             text = running.machine.stderr()
             lab.results.note(text)
             same(status, 1, "QEMU's status")
@@ -235,7 +235,7 @@ def memlock_reset(lab, backend="type1"):
         refused.small_reads()
         refused.raise_limit(LOCKED_KIB)  # that is, lower it
         cases.machine.agent.send("reboot -f")
-        cases.machine.boot(180)
+        cases.machine.boot()
         refused.running()
         lines = refused.lines("blocked")
         same(len(lines), 1, f"lines about blocking: {lines}; number")

@@ -3,13 +3,13 @@
 ends, the host logs no fault and gets all of its memory back."""
 
 import signal
-import time
 from pathlib import Path
 
 from cases import LAZY
 from pvlab import vfio
 from pvlab.passed import DISK
 from pvlab.tap import check, same
+from pvlab.wait import Lost, until
 
 ROUNDS = 10
 NAMES = ("identity-and-dma", "unbind-and-bind", "resets", "reboot", "panic",
@@ -17,6 +17,7 @@ NAMES = ("identity-and-dma", "unbind-and-bind", "resets", "reboot", "panic",
 # By a node of its own: where /dev has none, dd would make a file
 LOAD = """
     for i in 1 2; do
+        touch /tmp/load$i
         (while [ ! -e /tmp/stop ]; do
             rm -f /tmp/disk$i
             mknod /tmp/disk$i b $(tr : ' ' </sys/block/nvme0n1/dev) || sleep 0.1
@@ -24,7 +25,7 @@ LOAD = """
             dd if=/tmp/disk$i of=/dev/null bs=256k count=16 iflag=direct
             dd if=/dev/zero of=/tmp/disk$i bs=64k count=16 seek=128 \
                 oflag=direct conv=notrunc
-        done) >/dev/null 2>&1 &
+        done; rm /tmp/load$i) >/dev/null 2>&1 &
     done"""
 
 
@@ -59,7 +60,7 @@ class Rough:
 
     def boot(self):
         """The guest is up, and its disk is behind the IOMMU."""
-        spent = self.machine.boot(180)
+        spent = self.machine.boot()
         self.lab.results.say(f"the guest is up after {spent:.1f} s")
         same(self.linux.group_type(DISK), LAZY, "type of the disk's group")
         self.read()
@@ -73,16 +74,14 @@ class Rough:
     def load(self):
         """Reads and writes that go on, whatever happens to the disk."""
         self.linux.run("rm -f /tmp/stop; cat /sys/block/nvme0n1/stat "
-                       ">/tmp/stat" + LOAD + """
-            i=0
-            while cmp -s /tmp/stat /sys/block/nvme0n1/stat; do
-                i=$((i + 1)); [ $i -lt 100 ] || exit 1
-                sleep 0.1
-            done""")
+                       ">/tmp/stat" + LOAD)
+        self.linux.until("! cmp -s /tmp/stat /sys/block/nvme0n1/stat",
+                         "the disk is busy")
 
     def still(self):
         """End the load."""
-        self.linux.run("touch /tmp/stop; wait; sleep 0.5")
+        self.linux.run("touch /tmp/stop")
+        self.linux.until("! ls /tmp/load*", "the load has ended")
 
     def identity_and_dma(self):
         """Translation off and on, ten times, under load."""
@@ -105,14 +104,25 @@ class Rough:
         self.read()
 
     def resets(self):
-        """Ten resets at most 3 s apart, then a boot."""
+        """Ten resets, each at another stage of the boot before, then a
+        boot."""
+        def translated():
+            return device.endpoint("disk")["state"] == "translated"
+
+        def mapped():
+            return device.mappings() > 0
+
+        device = self.guest.device
+        stages = ((lambda: True, "at once"),
+                  (translated, "the guest has taken the disk"),
+                  (mapped, "the disk's driver has mappings"),
+                  # which stays unread
+                  (self.machine.agent.has_word, "the guest is ready"))
         self.load()
         for step in range(ROUNDS):
-            self.machine.qmp("system_reset")
-            time.sleep((0.1, 3, 1, 2)[step % 4])
-        self.machine.qmp("system_reset")
-        # Boots that did not end may have said READY
-        time.sleep(1)
+            until(*stages[step % len(stages)])
+            self.machine.reset()
+        self.machine.restart()
         self.boot()
 
     def again(self, command):
@@ -126,7 +136,7 @@ class Rough:
         said nothing but VFIO's word on a device that has no reset."""
         self.load()
         self.machine.agent.send("poweroff -f")
-        same(self.machine.wait(60), 0, "QEMU's status")
+        same(self.machine.wait(), 0, "QEMU's status")
         said = [line for line in self.machine.stderr().splitlines()
                 if "Cannot reset device" not in line]
         same(said, [], "what QEMU printed")
@@ -134,11 +144,10 @@ class Rough:
 
 def settle(before):
     """The host has got everything back."""
-    for _ in range(50):
-        if vmstat() == before:
-            return
-        time.sleep(0.1)
-    same(vmstat(), before, "the host's counters")
+    try:
+        until(lambda: vmstat() == before, "the host has everything back")
+    except Lost:
+        same(vmstat(), before, "the host's counters")
 
 
 def cases(lab, backend):
@@ -157,7 +166,7 @@ def cases(lab, backend):
             reach(Rough(lab, running))
             check(vmstat() != before, "the guest has taken nothing")
             running.machine.process.send_signal(signal.SIGKILL)
-            running.machine.wait(30)
+            running.machine.wait()
         settle(before)
         no_fault()
 
@@ -197,7 +206,6 @@ def busy(cases):
     """Translated, with transfers under way."""
     cases.boot()
     cases.load()
-    time.sleep(1)
     same(cases.guest.device.endpoint("disk")["state"], "translated", "state")
 
 
@@ -206,17 +214,19 @@ def identity(cases):
     cases.boot()
     same(cases.linux.set_type(DISK, "nvme", "identity")[0], 0, "status")
     cases.load()
-    time.sleep(1)
     same(cases.guest.device.endpoint("disk")["state"], "bypass", "state")
 
 
 def switching(cases):
     """Between the two."""
     cases.boot()
+    device = cases.guest.device
     group = cases.linux.group(DISK)
     cases.linux.unbind(DISK)
+    before = device.requests()["ATTACH"]
     cases.machine.agent.send(f"""
         while :; do for type in identity DMA-FQ; do
             echo $type >/sys/kernel/iommu_groups/{group}/type
         done; done""")
-    time.sleep(1.3)
+    until(lambda: device.requests()["ATTACH"] > before + 4,
+          "the type changes and changes")

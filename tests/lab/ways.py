@@ -27,7 +27,7 @@ class Ways:
         with self.lab.start(self.name, properties=f"host-path={host_path}",
                             iommufd=iommufd, engine=True, more=("-S",),
                             wrapper=self.wrapper) as running:
-            status = running.machine.wait(60)
+            status = running.machine.wait()
             text = running.machine.stderr()
         self.lab.results.note(text)
         same(status, 1, "QEMU's status")

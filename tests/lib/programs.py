@@ -4,21 +4,28 @@
 import re
 import subprocess
 
+from pvlab.wait import PATIENCE
+
 CASE = re.compile(r'^(not )?ok\s+\d+\s+(?:-\s*)?(.*?)\s*'
                   r'(?:#\s*(SKIP)\b\s*(.*))?$', re.I)
 PLAN = re.compile(r'^1\.\.(\d+)')
 
 
-def execute(argv, env=None, timeout=300):
+# Ends a program that does not end, on the slowest of machines too; what waits
+# in it gives up before
+TIMEOUT = 3 * PATIENCE
+
+
+def execute(argv, env=None):
     """Run ARGV: what it printed, and its status or a word on that."""
     try:
-        done = subprocess.run(argv, env=env, timeout=timeout,
+        done = subprocess.run(argv, env=env, timeout=TIMEOUT,
                               stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
         return done.stdout, done.returncode
     except subprocess.TimeoutExpired as error:
-        return error.stdout or b'', f'timeout of {timeout} s'
+        return error.stdout or b'', f'timeout of {TIMEOUT} s'
 
 
 def report(tap, prefix, output, status, wanted=lambda name: True):
@@ -54,6 +61,6 @@ def report(tap, prefix, output, status, wanted=lambda name: True):
                    + '\n'.join(remarks[-60:]))
 
 
-def run(tap, prefix, argv, env=None, timeout=300, wanted=lambda name: True):
+def run(tap, prefix, argv, env=None, wanted=lambda name: True):
     """Run ARGV and report its cases, see execute() and report()."""
-    report(tap, prefix, *execute(argv, env, timeout), wanted)
+    report(tap, prefix, *execute(argv, env), wanted)

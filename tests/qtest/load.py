@@ -12,6 +12,7 @@ from pathlib import Path
 
 import harness
 from pvlab.tap import Skip, check, same
+from pvlab.wait import PATIENCE
 
 # Types that are there once the library is loaded
 TYPES = ('pviommu-pci', 'pviommu-device')
@@ -25,7 +26,7 @@ def run(binary, *args, feed=''):
     """An emulator without a machine: its status, stdout and stderr."""
     done = subprocess.run(
         [str(binary), '-machine', 'none', '-display', 'none', '-nodefaults',
-         *map(str, args)], input=feed, text=True, timeout=60,
+         *map(str, args)], input=feed, text=True, timeout=PATIENCE,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return done.returncode, done.stdout, done.stderr
 

@@ -260,7 +260,7 @@ static void before_driver_ok(void)
 static void wait_needs_reset(Viommu *v)
 {
     QVirtioDevice *vdev = v->vdev;
-    gint64 end = g_get_monotonic_time() + 10 * G_TIME_SPAN_SECOND;
+    gint64 end = g_get_monotonic_time() + VIOMMU_TIMEOUT_US;
 
     while (!(vdev->bus->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);

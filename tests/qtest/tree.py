@@ -11,6 +11,7 @@ import subprocess
 
 import harness
 from pvlab.tap import Skip, check, same
+from pvlab.wait import PATIENCE
 
 BRIDGE = '/pcie@10000000'
 # slots are filled from the last one down
@@ -29,7 +30,7 @@ def dump(binary, *args):
     done = subprocess.run(
         [binary, '-machine', f'virt,dumpdtb={path}', '-cpu', 'cortex-a57',
          '-display', 'none', '-nodefaults', *args],
-        text=True, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        text=True, timeout=PATIENCE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     same(done.returncode, 0, f'status ({done.stderr})')
     return path
 

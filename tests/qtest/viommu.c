@@ -9,7 +9,6 @@
 #include "standard-headers/linux/pci_regs.h"
 #include "viommu.h"
 
-#define TIMEOUT_US (30 * G_TIME_SPAN_SECOND)
 #define DATA_SIZE (4 * 1024 * 1024)
 
 /* Guest memory that libqos may hand out: behind the low one and the tests' */
@@ -339,7 +338,7 @@ bool viommu_used(Viommu *v, ViommuQueue *queue, uint32_t *length)
 
 uint32_t viommu_wait(Viommu *v, ViommuQueue *queue)
 {
-    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
+    gint64 end = g_get_monotonic_time() + VIOMMU_TIMEOUT_US;
     uint32_t length;
 
     while (!viommu_used(v, queue, &length)) {
@@ -369,7 +368,7 @@ void viommu_wait_all(Viommu *v, ViommuQueue *queue, uint32_t length)
 {
     g_autofree struct vring_used_elem *ring = g_new(struct vring_used_elem,
                                                     queue->size);
-    gint64 end = g_get_monotonic_time() + TIMEOUT_US;
+    gint64 end = g_get_monotonic_time() + VIOMMU_TIMEOUT_US;
 
     while (qtest_readw(v->qts, queue->used + 2) != queue->posted) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);

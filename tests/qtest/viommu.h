@@ -27,6 +27,9 @@
 #define VIOMMU_PROBE_SIZE 512
 #define VIOMMU_QUEUE_SIZE 256
 
+/* Ends the waiting for what never comes, on the slowest of machines too */
+#define VIOMMU_TIMEOUT_US (600 * G_TIME_SPAN_SECOND)
+
 #define FEATURE(name) (1ULL << (name))
 #define ALL_FEATURES UINT64_MAX
 

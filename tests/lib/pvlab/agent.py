@@ -6,8 +6,11 @@ a shell script in base64, runs it and answers "=STATUS LENGTH" and that many
 bytes of output."""
 
 import base64
+import select
 import socket
 import time
+
+from .wait import Lost, in_vain, patience, until
 
 
 def loop(port) -> str:
@@ -15,7 +18,7 @@ def loop(port) -> str:
     return f"""
 stty -F {port} raw -echo 115200
 exec 3<>{port}
-echo READY >&3
+printf '\\nREADY\\n' >&3       # what the last boot began may have no end
 while read -r line <&3; do
     echo "$line" | base64 -d >/tmp/agent.sh
     sh /tmp/agent.sh >/tmp/agent.out 2>&1 </dev/null 3>&-
@@ -24,10 +27,6 @@ while read -r line <&3; do
     cat /tmp/agent.out >&3
 done
 """
-
-
-class Lost(Exception):
-    """The guest did not answer; the text says what was waited for."""
 
 
 class Failed(Exception):
@@ -42,6 +41,7 @@ class Agent:
         self.near, self.far = socket.socketpair()
         self._alive = alive
         self._pending = b""
+        self._astray = ""       # why no answer can be told from the next
 
     def close(self):
         """Drop the line; nothing can be asked afterwards."""
@@ -51,7 +51,9 @@ class Agent:
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Lost(f"timed out: {what}")
+                lost = in_vain(what)
+                self._astray = str(lost)
+                raise lost
             self._alive()
             self.near.settimeout(min(left, 1))
             try:
@@ -59,9 +61,8 @@ class Agent:
             except TimeoutError:
                 continue
             if not data:
-                time.sleep(0.5)  # for the emulator to end, and say why
-                self._alive()
-                raise Lost(f"the machine hung up: {what}")
+                # it ends, and says why
+                until(self._alive, f"the machine hung up: {what}")
             self._pending += data
             return
 
@@ -73,25 +74,41 @@ class Agent:
         line, _, self._pending = self._pending.partition(b"\n")
         return line.decode(errors="replace").rstrip()
 
-    def wait_ready(self, timeout):
+    def wait_ready(self):
         """Wait until the guest has booted (again)."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patience()
         while self.read_line(deadline, "the guest's boot") != "READY":
             pass
+        self._astray = ""
+
+    def has_word(self) -> bool:
+        """Whether the guest has said what was not read yet."""
+        return bool(self._pending or
+                    select.select([self.near], [], [], 0)[0])
+
+    def forget(self):
+        """Drop what was not read yet.  Only where the guest stands still is
+        it certain which of its words that were."""
+        self._pending = b""
+        while self.has_word():
+            if not self.near.recv(65536):
+                break
 
     def write_line(self, line):
         """Send one line as it is."""
-        self.near.settimeout(10)
+        self.near.settimeout(patience())
         self.near.sendall(line.encode() + b"\n")
 
     def send(self, script):
         """Start SCRIPT in the guest and do not wait for it."""
         self.write_line(base64.b64encode(script.encode()).decode())
 
-    def ask(self, script, timeout=60) -> tuple[int, str]:
+    def ask(self, script) -> tuple[int, str]:
         """Run SCRIPT in the guest: its status, and what it printed."""
+        if self._astray:
+            raise Lost(f"no more is asked of the guest; {self._astray}")
         what = " ".join(script.split())[:70]
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patience()
         self.send(script)
         while True:
             line = self.read_line(deadline, what)
@@ -105,9 +122,9 @@ class Agent:
         out, self._pending = self._pending[:length], self._pending[length:]
         return status, out.decode(errors="replace")
 
-    def run(self, script, timeout=60) -> str:
+    def run(self, script) -> str:
         """Run SCRIPT, which must succeed: what it printed, stripped."""
-        status, out = self.ask(script, timeout)
+        status, out = self.ask(script)
         if status != 0:
             raise Failed(f"status {status} from: "
                          f"{' '.join(script.split())[:200]}\n{out.strip()}")

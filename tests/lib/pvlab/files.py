@@ -7,6 +7,8 @@ import socket
 import threading
 from pathlib import Path
 
+from .wait import patience
+
 MIB = 1 << 20
 
 
@@ -36,7 +38,7 @@ class Peer:
         self.taken_sum = None
         self.given_sum = hashlib.sha256(self.given).hexdigest()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(120)
+        self._listener.settimeout(patience())
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -45,7 +47,7 @@ class Peer:
         try:
             line, _ = self._listener.accept()
             with line:
-                line.settimeout(120)
+                line.settimeout(patience())
                 digest, left = hashlib.sha256(), self.size
                 while left:
                     data = line.recv(min(left, 65536))
@@ -62,4 +64,4 @@ class Peer:
 
     def wait(self):
         """Wait for the exchange to end."""
-        self._thread.join(150)
+        self._thread.join(patience())

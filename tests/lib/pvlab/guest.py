@@ -7,6 +7,7 @@ from pathlib import Path
 from . import agent, initramfs
 from .board import PC
 from .kernel import Kernel
+from .wait import until
 
 MODULES = ("virtio_iommu", "virtio_mmio", "virtio_pci", "virtio_blk", "nvme",
            "e1000e", "af_packet", "pci_stub")
@@ -99,12 +100,11 @@ class Linux:
 
     def unbind(self, address):
         """Take the driver off a device."""
-        self.run(f"echo {address} >{self.path(address)}/driver/unbind", 120)
+        self.run(f"echo {address} >{self.path(address)}/driver/unbind")
 
     def bind(self, address, driver):
         """Bind a driver to a device."""
-        self.run(f"echo {address} >{self.bus(address)}/drivers/{driver}/bind",
-                 120)
+        self.run(f"echo {address} >{self.bus(address)}/drivers/{driver}/bind")
 
     def set_type(self, address, driver, wanted):
         """Change the domain type of the device's group, as root would:
@@ -112,7 +112,7 @@ class Linux:
         group = self.group(address)
         self.unbind(address)
         status, out = self.ask(
-            f"echo {wanted} >/sys/kernel/iommu_groups/{group}/type", 120)
+            f"echo {wanted} >/sys/kernel/iommu_groups/{group}/type")
         self.bind(address, driver)
         return status, out.strip()
 
@@ -124,15 +124,16 @@ class Linux:
             done
             echo "no disk {serial}"; exit 1""")
 
-    def wait_block(self, name, timeout=90):
+    def until(self, script, what, prompt=None) -> str:
+        """Run SCRIPT again and again until it succeeds: what it printed.
+        WHAT and PROMPT are those of wait.until()."""
+        return until(lambda: [out for status, out in [self.ask(script)]
+                              if status == 0], what, prompt)[0].strip()
+
+    def wait_block(self, name):
         """Wait for a block device to have its size."""
-        self.run(f"""
-            i=0
-            while [ "$(cat /sys/block/{name}/size 2>/dev/null || echo 0)" \
-                    = 0 ]; do
-                i=$((i + 1)); [ $i -lt {timeout * 5} ] || exit 1
-                sleep 0.2
-            done""", timeout + 20)
+        self.until(f'[ "$(cat /sys/block/{name}/size || echo 0)" != 0 ]',
+                   f"{name} in the guest")
 
     def read_sum(self, name, mib, skip=0, block_kib=1024) -> str:
         """The SHA-256 of MIB MiB of a block device, read past the cache in
@@ -140,7 +141,7 @@ class Linux:
         each = 1024 // block_kib
         out = self.run(f"dd if=/dev/{name} bs={block_kib}k "
                        f"count={mib * each} skip={skip * each} "
-                       "iflag=direct 2>/dev/null | sha256sum", 180)
+                       "iflag=direct 2>/dev/null | sha256sum")
         return out.split()[0]
 
     def write_random(self, name, mib, seek=0) -> str:
@@ -150,7 +151,7 @@ class Linux:
             dd if=/tmp/noise of=/dev/{name} bs=1M seek={seek} \
                 oflag=direct conv=fsync,notrunc 2>/dev/null || exit 1
             sync
-            sha256sum </tmp/noise; rm /tmp/noise""", 180)
+            sha256sum </tmp/noise; rm /tmp/noise""")
         return out.split()[0]
 
     def register(self, address, resource, offset, value=None, bits=32):

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from . import initramfs, paths
-from .agent import Lost
 from .kernel import Kernel
 from .machine import Machine
+from .wait import PATIENCE, Lost
 
 MODULES = ("9p", "9pnet_virtio", "kvm_amd", "vfio_iommu_type1", "vfio_pci")
 SHARE = "/run/share"
@@ -58,7 +58,7 @@ cd {cwd} || exit 1
 echo "EXIT $?" >/dev/ttyS1
 sync
 echo o >/proc/sysrq-trigger
-sleep 60
+sleep infinity
 """
 
 
@@ -138,14 +138,15 @@ class Host:
     def __exit__(self, *_):
         self.machine.stop()
 
-    def lines(self, timeout):
+    def lines(self):
         """What the program prints, line by line, until it ends; then
-        STATUS is its exit status.  TIMEOUT is for all of it."""
-        deadline = time.monotonic() + timeout
+        STATUS is its exit status."""
         agent = self.machine.agent
         while True:
             try:
-                line = agent.read_line(deadline, "the host's program")
+                # what it waits for itself, it gives up before
+                line = agent.read_line(time.monotonic() + 3 * PATIENCE,
+                                       "the host's program")
             except Stalled:
                 raise
             except Lost as error:

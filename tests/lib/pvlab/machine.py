@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from . import paths
-from .agent import Agent, Lost
+from .agent import Agent
+from .wait import Lost, in_vain, patience
 
 
 PR_SET_PDEATHSIG = 1
@@ -93,10 +94,10 @@ class Machine:
             return ""
         return self.console_path.read_text(errors="replace")
 
-    def boot(self, timeout=180) -> float:
+    def boot(self) -> float:
         """Wait for the guest's agent: the seconds since the start."""
         try:
-            self.agent.wait_ready(timeout)
+            self.agent.wait_ready()
         except Lost as error:
             last = self.console().strip().splitlines()[-3:]
             raise Lost(f"{error}; the console is in "
@@ -104,19 +105,19 @@ class Machine:
                        + (" / ".join(last) or "nothing")) from error
         return time.monotonic() - self.started
 
-    def run(self, script, timeout=60) -> str:
+    def run(self, script) -> str:
         """Run SCRIPT in the guest; it must succeed."""
-        return self.agent.run(script, timeout)
+        return self.agent.run(script)
 
-    def ask(self, script, timeout=60):
+    def ask(self, script):
         """Run SCRIPT in the guest: status and output."""
-        return self.agent.ask(script, timeout)
+        return self.agent.ask(script)
 
     def qmp(self, command, **arguments):
         """One QMP command: what it returned."""
         if self._qmp is None:
             self._qmp = paths.qmp_class()(self._qmp_near)
-            self._qmp.settimeout(60)
+            self._qmp.settimeout(patience())
             self._qmp.connect()
         return self._qmp.cmd(command, **arguments)
 
@@ -130,14 +131,28 @@ class Machine:
         finally:
             os.close(fd)
 
-    def wait_event(self, name, timeout=60, **data):
+    def wait_event(self, name, **data):
         """Wait for an event of this name, with these data, that came after
         the first command or will yet come."""
         while True:
-            event = self._qmp.pull_event(wait=float(timeout))
+            event = self._qmp.pull_event(wait=float(patience()))
             if event["event"] == name and \
-                    data.items() <= event["data"].items():
+                    data.items() <= event.get("data", {}).items():
                 return
+
+    def reset(self):
+        """Reset the machine, and wait until that is done."""
+        self.qmp("system_reset")
+        self.wait_event("RESET", reason="host-qmp-system-reset")
+
+    def restart(self):
+        """Reset it so that the guest's next READY is that of the boot which
+        follows.  Those of the boots before, which no one may have waited for,
+        are dropped while nothing runs that could add to them."""
+        self.qmp("stop")
+        self.reset()
+        self.agent.forget()
+        self.qmp("cont")
 
     def get(self, device, name):
         """The property NAME of the device with the id DEVICE."""
@@ -152,12 +167,12 @@ class Machine:
                 return int(line.split()[1])
         raise KeyError(field)
 
-    def wait(self, timeout) -> int:
+    def wait(self) -> int:
         """Wait for the emulator's end: its status."""
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(patience())
         except subprocess.TimeoutExpired as error:
-            raise Lost(f"{self.name} still runs after {timeout} s") from error
+            raise in_vain(f"{self.name} ends") from error
 
     def stop(self):
         """End the emulator, if it still runs, and wait for that."""
@@ -172,7 +187,7 @@ class Machine:
         if self.alive():
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

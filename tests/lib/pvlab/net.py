@@ -8,6 +8,7 @@ import struct
 
 from .qtest import Function
 from .virtio import WRITE, Virtio
+from .wait import until
 
 PLATFORM = 1 << 33              # its accesses go by the IOMMU
 HEADER = bytes(12)
@@ -57,11 +58,14 @@ class Wire:
         """Send a frame as it is in a buffer."""
         self._socket.send(data[len(HEADER):])
 
-    def take(self, timeout) -> bytes | None:
-        """The next frame as it would be in a buffer; None if none comes in
-        time."""
-        self._socket.settimeout(timeout)
+    def taken(self) -> bytes | None:
+        """The next frame as it would be in a buffer; None if there is none
+        yet."""
         try:
-            return HEADER + self._socket.recv(2048)
-        except TimeoutError:
+            return HEADER + self._socket.recv(2048, socket.MSG_DONTWAIT)
+        except BlockingIOError:
             return None
+
+    def take(self) -> bytes:
+        """The next frame, waited for."""
+        return until(self.taken, "a frame comes out of the tap device")

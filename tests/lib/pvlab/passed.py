@@ -3,13 +3,13 @@
 
 import re
 import shutil
-import time
 from pathlib import Path
 
 from . import guest, vfio
 from .device import Device
 from .host import EDU, NVME, SHARE
 from .machine import Machine
+from .wait import until
 
 FOLDER = Path(SHARE)
 INITRD = FOLDER / "guest.initrd"
@@ -104,11 +104,8 @@ class PassedGuest:
         poke(0x1000, 1)                     # a command in the admin queue
 
     def _wait_ready(self, wanted):
-        for _ in range(50):
-            if self.linux.register(DISK, 0, 0x1C) & 1 == wanted:
-                return
-            time.sleep(0.1)
-        raise TimeoutError(f"the controller did not get to CSTS.RDY {wanted}")
+        until(lambda: self.linux.register(DISK, 0, 0x1C) & 1 == wanted,
+              f"the controller gets to CSTS.RDY {wanted}")
 
     def stray_engine(self, iova):
         """Have the DMA engine write where nothing is mapped."""
@@ -119,20 +116,22 @@ class PassedGuest:
             linux.register(ENGINE, 0, offset, value, 64)
 
 
-def host_faults(address, iova, timeout=10) -> list[str]:
-    """Lines of the host's log on a blocked access of the host's PCI device
-    ADDRESS to the page of IOVA."""
+def host_faults(address, iova) -> list[str]:
+    """Lines of the host's log so far on a blocked access of the host's PCI
+    device ADDRESS to the page of IOVA."""
     page = iova >> 12
-    deadline = time.monotonic() + timeout
-    while True:
-        found = []
-        for line in vfio.log():
-            match = re.search(
-                r"DMAR: .*Request device \[(\S+)\].*fault addr 0x([0-9a-f]+)",
-                line)
-            if match and address.endswith(match.group(1)) and \
-                    int(match.group(2), 16) >> 12 == page:
-                found.append(line)
-        if found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.2)
+    found = []
+    for line in vfio.log():
+        match = re.search(
+            r"DMAR: .*Request device \[(\S+)\].*fault addr 0x([0-9a-f]+)",
+            line)
+        if match and address.endswith(match.group(1)) and \
+                int(match.group(2), 16) >> 12 == page:
+            found.append(line)
+    return found
+
+
+def await_host_fault(address, iova) -> str:
+    """Wait for such a line: the first."""
+    return until(lambda: host_faults(address, iova),
+                 f"a fault of {address} at {iova:#x} in the host's log")[0]

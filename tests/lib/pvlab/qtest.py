@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from . import paths
-from .agent import Lost
 from .machine import Machine
+from .wait import Lost, patience, until
 
 TARGET = "x86_64"
 
@@ -46,15 +46,17 @@ class Qtest:
         self._file = self._line.makefile("rw", encoding="ascii")
 
     def _accept(self, listener):
-        for _ in range(60):
+        def connected():
             try:
-                line = listener.accept()[0]
-                line.settimeout(120)
-                return line
+                return listener.accept()[0]
             except TimeoutError:
                 if not self.machine.alive():
-                    break
-        raise self._lost("its qtest socket was waited for")
+                    raise self._lost("it ended before a test began") from None
+                return None
+
+        line = until(connected, f"{self.machine.name} connects to its test")
+        line.settimeout(patience())
+        return line
 
     def _lost(self, what) -> Lost:
         said = self.machine.stderr()[-600:].strip() or "no message"

@@ -29,10 +29,10 @@ class Outside:
         return answer
 
 
-def relay(host, disk, timeout, show, say):
+def relay(host, disk, show, say):
     """The outer end: hand the program's lines to SHOW and its progress to
     SAY, and answer it about the image DISK, until it ends."""
-    for line in host.lines(timeout):
+    for line in host.lines():
         if line.startswith("~ "):
             say(line[2:])
         elif line.startswith("? sum "):

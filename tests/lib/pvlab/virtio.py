@@ -3,11 +3,10 @@
 split rings, one chain at a time in each queue."""
 
 import struct
-import time
 
-from .agent import Lost
 from .qtest import Function
 from .tap import check
+from .wait import until
 
 # Capabilities of virtio-pci, by what they lead to
 COMMON, NOTIFY, DEVICE = 1, 2, 4
@@ -113,11 +112,8 @@ class Virtio:
 
     def wait(self, queue):
         """Wait for that."""
-        deadline = time.monotonic() + 60
-        while not self.done(queue):
-            if time.monotonic() > deadline:
-                raise Lost(f"queue {queue} of the device in slot "
-                           f"{self.pci.devfn >> 3} does not go on")
+        until(lambda: self.done(queue), f"queue {queue} of the device in slot "
+              f"{self.pci.devfn >> 3} goes on")
 
     def exchange(self, queue, request: bytes, room) -> bytes:
         """A request, waited for: ROOM bytes of answer."""
