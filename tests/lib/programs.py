@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run test programs that print TAP, and pass their cases on."""
 
+import json
 import re
 import subprocess
 
@@ -14,6 +15,15 @@ PLAN = re.compile(r'^1\.\.(\d+)')
 # Ends a program that does not end, on the slowest of machines too; what waits
 # in it gives up before
 TIMEOUT = 3 * PATIENCE
+
+
+def listed(folder, suite):
+    """The tests of a suite, as the Meson build in FOLDER knows them: with
+    "name", "cmd" and "env"."""
+    told = subprocess.run(['meson', 'introspect', '--tests', folder],
+                          check=True, stdout=subprocess.PIPE).stdout
+    return [test for test in json.loads(told)
+            if any(name.endswith(':' + suite) for name in test['suite'])]
 
 
 def execute(argv, env=None):
