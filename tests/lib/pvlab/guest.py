@@ -40,8 +40,11 @@ def initrd(kernel: Kernel, target: Path, board=PC, without=(), files=None):
 def arguments(kernel: Kernel, initrd_path: Path, append="", memory="256M",
               board=PC):
     """The part of QEMU's command line that boots the guest."""
+    # What Linux calls a lockup must be one on a slow and busy machine, too
     words = (f"console={board.console} loglevel=4 panic=-1 nokaslr nohz=off "
-             f"highres=off {board.kernel} random.trust_cpu=on {append}")
+             "highres=off watchdog_thresh=60 "
+             "sysctl.kernel.hung_task_timeout_secs=600 "
+             f"{board.kernel} random.trust_cpu=on {append}")
     return ["-m", memory, "-kernel", kernel.image, "-initrd", initrd_path,
             "-append", words.strip()]
 
