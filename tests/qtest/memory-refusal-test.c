@@ -14,6 +14,10 @@
 #define SHADOW 0x33             /* RAM in both halves of a register */
 #define PLAIN 0x00
 
+/* The ROMs in their whole, and where the tests map them */
+#define ROM 0xc0000ULL
+#define ROM_SIZE 0x40000ULL
+
 static void shadow(Viommu *v, uint8_t value)
 {
     QPCIDevice *mch = qpci_device_find(v->bus, 0);
@@ -37,6 +41,14 @@ static void assert_lost(Viommu *v, Watch *w)
     g_assert_false(watch_dma(w, OBSERVER_FILL, PHYS, 1));
 }
 
+/* No request of the guest's tells it, so a fault does */
+static void assert_told(Viommu *v, Watch *w)
+{
+    viommu_assert_fault(v, VIRTIO_IOMMU_FAULT_R_UNKNOWN,
+                        VIRTIO_IOMMU_FAULT_F_READ |
+                        VIRTIO_IOMMU_FAULT_F_WRITE, w->endpoint, 0);
+}
+
 /* The table of bypass is lost, kept or not: all that are on it are blocked */
 static void test_bypass_table(void)
 {
@@ -46,10 +58,13 @@ static void test_bypass_table(void)
         Scene s = scene_new(keep[i], 2, "");
         uint64_t tables = watch_host(s.w[0], "ioas");
 
+        viommu_event_post(s.v, sizeof(struct virtio_iommu_fault), 4);
         watch_fail(s.w[0], OBSERVER_FAIL_UNMAP, 1, 1, EIO);
         shadow(s.v, SHADOW);
         assert_lost(s.v, s.w[0]);
         assert_lost(s.v, s.w[1]);
+        assert_told(s.v, s.w[0]);
+        assert_told(s.v, s.w[1]);
         g_assert_cmpuint(watch_host(s.w[0], "ioas"), ==, tables - 1);
         g_assert_cmpuint(viommu_count(s.v, "host-refusals"), ==, 1);
         shadow(s.v, PLAIN);
@@ -62,9 +77,63 @@ static void test_bypass_table(void)
     }
 }
 
+static void map_rom(Viommu *v, Watch *w, uint32_t domain)
+{
+    assert_status(viommu_attach(v, domain, w->endpoint), OK);
+    assert_status(viommu_map(v, domain, HIGH, HIGH + ROM_SIZE - 1, ROM, READ),
+                  OK);
+}
+
+/*
+ * A host lets go of nothing, @times times.  The hosts of the others hear of
+ * the change once: what is told twice is refused as there already.
+ */
+static void test_unmaps(void)
+{
+    g_autofree char *arg = watch_arg("container", 3);
+    Viommu *v = viommu_start(NULL, arg);
+    Watch *w = watch_open(v, 0), *other = watch_open(v, 1);
+    Watch *paging = watch_open(v, 2);
+
+    map_rom(v, paging, 0);      /* the walk over domains begins there */
+    watch_clear(paging);
+    for (unsigned times = 1; times <= 7; times++) {
+        g_autofree char *held = NULL, *again = NULL, *events = NULL;
+
+        map_rom(v, w, 1);
+        viommu_event_post(v, sizeof(struct virtio_iommu_fault), 1);
+        watch_fail(w, OBSERVER_FAIL_UNMAP, 1, times, EIO);
+        shadow(v, SHADOW);
+        watch_set(w, OBSERVER_FAIL_UNMAP, 0);
+        assert_lost(v, w);
+        assert_told(v, w);
+        assert_state(v, other->endpoint, "bypass");
+        held = watch_get(other, "mappings");
+        g_assert_cmpstr(held, !=, other->ram);
+        shadow(v, PLAIN);
+        assert_holds_ram(other);
+        assert_holds_nothing(w);
+        assert_state(v, paging->endpoint, "translated");
+        events = watch_get(paging, "events");
+        g_assert_null(strstr(events, "= -"));
+
+        assert_status(viommu_attach(v, 1, w->endpoint), OK);
+        again = watch_get(w, "mappings");
+        g_assert_nonnull(strstr(again, "100000000 "));
+        assert_status(viommu_detach(v, 1, w->endpoint), OK);
+        assert_holds_ram(w);
+    }
+    viommu_assert_alive(v);
+    watch_close(w);
+    watch_close(other);
+    watch_close(paging);
+    viommu_stop(v);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("memory-refusal/bypass-table", test_bypass_table);
+    ADD("memory-refusal/unmaps", test_unmaps);
     return g_test_run();
 }

@@ -67,31 +67,31 @@ static int container_map(void *receiver, const PviommuPiece *piece)
                                   !(piece->flags & PVIOMMU_MAP_F_WRITE));
 }
 
-/* Unmap [first, last] in pieces that the interface can name */
 static int unmap(VFIOContainerBase *container, uint64_t first, uint64_t last)
 {
-    const uint64_t half = 1ULL << 63;
-    int ret = 0;
-
-    if (first < half && last >= half) {
-        ret = vfio_container_dma_unmap(container, first, half - first, NULL);
-        first = half;
-    }
-    if (!ret) {
-        ret = vfio_container_dma_unmap(container, first, last - first + 1,
-                                       NULL);
-    }
-    return ret;
+    return vfio_container_dma_unmap(container, first, last - first + 1, NULL);
 }
+
+/* The interface cannot name a range of 2^64 bytes, nor map across HALF */
+#define HALF (1ULL << 63)
 
 static int container_unmap(void *receiver, const PviommuMapping *mapping)
 {
-    return unmap(receiver, mapping->first, mapping->last);
+    int ret = 0;
+
+    if (mapping->first >= HALF || mapping->last < HALF) {
+        return unmap(receiver, mapping->first, mapping->last);
+    }
+    ret = unmap(receiver, mapping->first, HALF - 1);
+    return ret ?: unmap(receiver, HALF, mapping->last);
 }
 
 static int container_clear(void *receiver)
 {
-    return unmap(receiver, 0, UINT64_MAX);
+    int low = unmap(receiver, 0, HALF - 1);
+    int high = unmap(receiver, HALF, UINT64_MAX);
+
+    return low ?: high;
 }
 
 const PviommuReceiverOps pviommu_container_ops = {

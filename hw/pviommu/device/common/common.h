@@ -102,6 +102,7 @@ typedef struct PviommuPassed {
  * @as: the address space
  * @host: the same, as the host layer sees it
  * @shows: which of the two is enabled, and what the host was given
+ * @overdue: to be forced, see pviommu_space_force_later()
  * @parked: its last device has left; it shows nothing until the next comes
  * @passthrough: a VFIO device asked for the space
  * @told: errnos of the host that the operator was told of, a bit each
@@ -125,6 +126,7 @@ typedef struct PviommuSpace {
     AddressSpace as;
     PviommuHost host;
     PviommuState shows;
+    bool overdue;
     bool parked;
     bool passthrough;
     uint64_t told;
@@ -212,6 +214,7 @@ typedef enum PviommuScope {
  * @more: goes on with requests after a full batch
  * @spaces: PviommuSpace *, owned, for the life of the device; those that are
  *          parked serve again
+ * @overdue: forces those of them that are overdue
  * @endpoints: PviommuBusEndpoint *, owned
  * @iommufds: iommufd objects in use
  * @probed: iommufd objects, referenced, and whether tables can be made of them
@@ -265,6 +268,7 @@ struct PviommuDevice {
     GRWLock lock;
     QEMUBH *more;
     GPtrArray *spaces;
+    QEMUBH *overdue;
     GPtrArray *endpoints;
     PviommuIommufdList iommufds;
     GHashTable *probed;

@@ -11,6 +11,7 @@
 #include "exec/address-spaces.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "spaces/spaces.h"
 
 static void make_regions(PviommuSpace *space)
@@ -163,17 +164,19 @@ static int show_domain(PviommuSpace *space, PviommuState want)
     }
     space->shows = PVIOMMU_BLOCKED;
     ret = pviommu_host_clear(&space->host);
-    if (!ret && want == PVIOMMU_TRANSLATED) {
+    if (ret) {
+        pviommu_space_refused(space, "to remove all mappings", -ret);
+        return ret;
+    }
+    if (want == PVIOMMU_TRANSLATED) {
         ret = pviommu_host_fill(&space->host,
                                 pviommu_domain_mappings(domain));
         if (ret) {
             pviommu_host_clear(&space->host);
+            pviommu_space_refused(space, "the mappings of a domain", -ret);
         } else {
             space->shows = PVIOMMU_TRANSLATED;
         }
-    }
-    if (ret) {
-        pviommu_space_refused(space, "the mappings of a domain", -ret);
     }
     return ret;
 }
@@ -182,6 +185,7 @@ int pviommu_space_switch(PviommuSpace *space)
 {
     PviommuState want = pviommu_group_state(space->group);
 
+    space->overdue = false;
     if (space->passed) {
         return pviommu_tables_switch(space, want);
     }
@@ -196,19 +200,10 @@ static void set_fenced(PviommuSpace *space, bool fenced)
     pviommu_write_unlock(space->device);
 }
 
-void pviommu_space_force(PviommuSpace *space)
+static void say_blocked(PviommuSpace *space)
 {
     g_autofree char *name = NULL;
 
-    if (!pviommu_space_switch(space)) {
-        return;
-    }
-    set_fenced(space, true);
-    if (pviommu_space_switch(space) && !space->passed) {
-        /* Not even empty: VFIO's listener drops all with the region */
-        enable_iommu(space, false);
-        enable_iommu(space, true);
-    }
     if (space->told_blocked) {
         return;
     }
@@ -216,6 +211,38 @@ void pviommu_space_force(PviommuSpace *space)
     name = pviommu_space_name(space);
     error_report("pviommu: %s is blocked, as the host could not serve it; the "
                  "guest may attach it again", name);
+}
+
+void pviommu_space_force(PviommuSpace *space)
+{
+    if (!pviommu_space_switch(space)) {
+        return;
+    }
+    set_fenced(space, true);
+    if (pviommu_space_switch(space)) {
+        pviommu_space_force_later(space);       /* not even empty */
+    }
+    say_blocked(space);
+}
+
+void pviommu_space_force_later(PviommuSpace *space)
+{
+    space->overdue = true;
+    qemu_bh_schedule(space->device->overdue);
+}
+
+void pviommu_spaces_force_overdue(void *opaque)
+{
+    PviommuDevice *s = opaque;
+
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        if (space->overdue && !space->parked) {
+            pviommu_space_force(space);
+        }
+        space->overdue = false;     /* not for ever: the next change tries */
+    }
 }
 
 bool pviommu_space_served(const PviommuSpace *space)
@@ -246,9 +273,22 @@ char *pviommu_space_host_devices(PviommuSpace *space)
     return g_string_free(names, names->len == 0);
 }
 
-void pviommu_space_lose(PviommuSpace *space)
+/* Fenced while it was served: no request of the guest's need be the cause */
+static void fence(PviommuSpace *space)
 {
     set_fenced(space, true);
+    say_blocked(space);
+    pviommu_fault_add(space, 0, PVIOMMU_FAULT_F_READ | PVIOMMU_FAULT_F_WRITE,
+                      PVIOMMU_FAULT_R_UNKNOWN);
+}
+
+/*
+ * Called by listeners, too: a space that mappings are carried to shows the
+ * IOMMU region already, so that no region changes.
+ */
+void pviommu_space_lose(PviommuSpace *space)
+{
+    fence(space);
     pviommu_space_force(space);
 }
 

@@ -55,6 +55,22 @@ int pviommu_space_switch(PviommuSpace *space);
 void pviommu_space_force(PviommuSpace *space);
 
 /**
+ * pviommu_space_force_later - have it forced from a bottom half
+ * @space: the space
+ *
+ * For those who may not change regions: a listener that starts a memory
+ * transaction in one that goes on has the others told twice.  A switch that
+ * comes first will do.
+ */
+void pviommu_space_force_later(PviommuSpace *space);
+
+/**
+ * pviommu_spaces_force_overdue - the bottom half
+ * @opaque: the device
+ */
+void pviommu_spaces_force_overdue(void *opaque);
+
+/**
  * pviommu_space_lose - nothing is known of what the host holds
  * @space: the space; fenced, and its host emptied
  */

@@ -10,11 +10,9 @@
  */
 #include "qemu/osdep.h"
 
-#include "block/aio.h"
 #include "exec/address-spaces.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
-#include "qemu/main-loop.h"
 #include "spaces/spaces.h"
 
 /* Identity, of whatever memory there is */
@@ -323,15 +321,6 @@ static int index_of(const PviommuSpace *space, const PCIDevice *pdev)
     return -1;
 }
 
-static void resume(void *opaque)
-{
-    PviommuSpace *space = opaque;
-
-    if (space->passed->len) {
-        pviommu_space_force(space);
-    }
-}
-
 void pviommu_tables_expect(PviommuSpace *space, PCIDevice *pdev)
 {
     if (!space->table || DEVICE(pdev)->realized ||
@@ -339,7 +328,7 @@ void pviommu_tables_expect(PviommuSpace *space, PCIDevice *pdev)
         return;
     }
     move(space, NULL);
-    aio_bh_schedule_oneshot(qemu_get_aio_context(), resume, space);
+    pviommu_space_force_later(space);
 }
 
 static bool learn_ranges(PviommuSpace *space, VFIODevice *device,

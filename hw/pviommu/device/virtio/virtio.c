@@ -238,12 +238,14 @@ static void make_state(PviommuDevice *s)
     s->iommu = pviommu_iommu_new(&config);
     pviommu_iommu_share(s->iommu);
     s->spaces = g_ptr_array_new();
+    s->overdue = qemu_bh_new(pviommu_spaces_force_overdue, s);
     s->endpoints = g_ptr_array_new();
     s->probed = g_hash_table_new_full(NULL, NULL, object_unref, NULL);
 }
 
 static void free_state(PviommuDevice *s)
 {
+    qemu_bh_delete(s->overdue);
     for (unsigned i = 0; i < s->spaces->len; i++) {
         pviommu_space_free(g_ptr_array_index(s->spaces, i));
     }
