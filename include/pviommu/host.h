@@ -32,6 +32,7 @@ struct PviommuTable;
  * @switching: the device enables or disables @mr; it fills the receivers
  *             itself afterwards, so that replays deliver nothing
  * @events_only: send events to VFIO's notifiers, too
+ * @guarded: the containers between pviommu_host_guard() and _unguard()
  */
 typedef struct PviommuHost {
     struct PviommuTable *table;
@@ -39,6 +40,7 @@ typedef struct PviommuHost {
     IOMMUMemoryRegion *mr;
     bool switching;
     bool events_only;
+    GSList *guarded;
 } PviommuHost;
 
 /* A refusal that could not be undone: what the host holds is not known */
@@ -98,21 +100,35 @@ void pviommu_host_replay(PviommuHost *host, IOMMUNotifier *notifier,
                          const PviommuMappings *set);
 
 /**
- * pviommu_host_guard - run a change of RAM that must not end QEMU
- * @host: the address space
- * @change: called once; may make VFIO's listener map guest RAM
- * @opaque: handed on to @change
- * @errp: what the host refused
+ * pviommu_host_guard - before a change of RAM, which must not end QEMU
+ * @host: the address space; not guarded yet
  *
  * VFIO's listener (vfio_listener_region_add() in hw/vfio/common.c) ends QEMU
  * when a running container refuses RAM, but stores the error in one that is
  * not yet initialized.
- *
- * Return: true, or false when a container refused; then it holds part of the
- * change, which the caller takes back.
  */
-bool pviommu_host_guard(PviommuHost *host, void (*change)(void *opaque),
-                        void *opaque, Error **errp);
+void pviommu_host_guard(PviommuHost *host);
+
+/**
+ * pviommu_host_unguard - after the change
+ * @host: the address space
+ *
+ * Return: 0, or the negative errno of the first container that refused; it
+ * holds part of the change, and the caller sees to it.
+ */
+int pviommu_host_unguard(PviommuHost *host);
+
+/**
+ * pviommu_host_empty - remove everything from every container
+ * @host: the address space; what VFIO's listener mirrors of it goes, too
+ *
+ * Changes no memory region, so that a listener may call it.  What the
+ * listener removes later is gone by then, which type1 and iommufd take for
+ * success.
+ *
+ * Return: 0, or the first negative errno; all containers were tried.
+ */
+int pviommu_host_empty(PviommuHost *host);
 
 /**
  * pviommu_host_idle - whether nobody mirrors the IOMMU memory region
@@ -260,38 +276,48 @@ void pviommu_vhost_forget(PviommuHost *host, AddressSpace *as,
                           const MemoryRegionSection *gone);
 
 /**
- * typedef PviommuMemoryFunc - called when guest memory changes
- * @section: RAM that appears or goes away
- * @present: which of the two
- * @opaque: as given
+ * struct PviommuMemoryOps - what is called when guest memory changes
+ * @begin: before a memory transaction reaches any listener, of whatever
+ *         address space
+ * @end: after it has reached them all; as @begin, once however deep they nest
+ * @change: RAM, @section, appears (@present) or goes away, while the topology
+ *          still shows the state before; in a transaction, or alone when
+ *          memory is populated or discarded in place.  0, or a negative errno
+ *          that refuses to populate memory
  *
- * Return: 0, or a negative errno that refuses to populate memory.
+ * None may start a memory transaction: it would run within the one that goes
+ * on, of which the other listeners would then be told twice.
  */
-typedef int PviommuMemoryFunc(const MemoryRegionSection *section,
-                              bool present, void *opaque);
+typedef struct PviommuMemoryOps {
+    void (*begin)(void *opaque);
+    void (*end)(void *opaque);
+    int (*change)(const MemoryRegionSection *section, bool present,
+                  void *opaque);
+} PviommuMemoryOps;
 
 /**
  * struct PviommuMemory - watches guest memory
  * @listener: on the address space of the system
  * @discards: PviommuDiscard, one for each section that can be discarded
- * @func: told of every change
- * @opaque: for @func
+ * @ops: told of every change
+ * @opaque: for @ops
+ * @depth: of nested memory transactions
  */
 typedef struct PviommuMemory {
     MemoryListener listener;
     QLIST_HEAD(, PviommuDiscard) discards;
-    PviommuMemoryFunc *func;
+    const PviommuMemoryOps *ops;
     void *opaque;
+    unsigned depth;
 } PviommuMemory;
 
 /**
  * pviommu_memory_watch - start to watch guest memory
  * @memory: all zeros
- * @func: called at once for what is there, then for every change, while the
- *        topology still shows the state before
- * @opaque: handed on to @func
+ * @ops: called at once for what is there, then for every change
+ * @opaque: handed on to @ops
  */
-void pviommu_memory_watch(PviommuMemory *memory, PviommuMemoryFunc *func,
+void pviommu_memory_watch(PviommuMemory *memory, const PviommuMemoryOps *ops,
                           void *opaque);
 
 /**

@@ -209,41 +209,76 @@ bool pviommu_host_idle(const PviommuHost *host)
     return !qatomic_read(&host->mr->iommu_notify.lh_first);
 }
 
-static bool lower_guard(VFIOContainerBase *container, void *opaque)
+/* One that VFIO sets up now is VFIO's: it reads the error itself */
+static bool guard(VFIOContainerBase *container, void *opaque)
 {
-    container->initialized = false;
+    PviommuHost *host = opaque;
+
+    if (container->initialized) {
+        container->initialized = false;
+        host->guarded = g_slist_prepend(host->guarded, container);
+    }
     return true;
 }
 
-static bool raise_guard(VFIOContainerBase *container, void *opaque)
+void pviommu_host_guard(PviommuHost *host)
 {
-    Error **errp = opaque;
+    pviommu_container_foreach(host->as, guard, host);
+}
 
+typedef struct Verdict {
+    PviommuHost *host;
+    int error;
+} Verdict;
+
+/* VFIO's listener keeps no number but in its words: "...) = -12 (...)" */
+static int errno_of(const Error *error)
+{
+    const char *at = g_strrstr(error_get_pretty(error), ") = -");
+
+    return -((at ? atoi(at + strlen(") = -")) : 0) ?: ENOMEM);
+}
+
+static bool unguard(VFIOContainerBase *container, void *opaque)
+{
+    Verdict *verdict = opaque;
+
+    if (!g_slist_find(verdict->host->guarded, container)) {
+        return true;
+    }
     container->initialized = true;
     if (container->error) {
-        if (*errp) {
-            error_free(container->error);
-        } else {
-            *errp = container->error;
-        }
+        verdict->error = verdict->error ?: errno_of(container->error);
+        error_free(container->error);
         container->error = NULL;
     }
     return true;
 }
 
-bool pviommu_host_guard(PviommuHost *host, void (*change)(void *opaque),
-                        void *opaque, Error **errp)
+int pviommu_host_unguard(PviommuHost *host)
 {
-    Error *error = NULL;
+    Verdict verdict = { .host = host };
 
-    pviommu_container_foreach(host->as, lower_guard, NULL);
-    change(opaque);
-    pviommu_container_foreach(host->as, raise_guard, &error);
-    if (error) {
-        error_propagate(errp, error);
-        return false;
-    }
+    pviommu_container_foreach(host->as, unguard, &verdict);
+    g_slist_free(g_steal_pointer(&host->guarded));
+    return verdict.error;
+}
+
+static bool empty(VFIOContainerBase *container, void *opaque)
+{
+    int *first_error = opaque;
+    int ret = pviommu_container_ops.clear(container);
+
+    *first_error = *first_error ?: ret;
     return true;
+}
+
+int pviommu_host_empty(PviommuHost *host)
+{
+    int first_error = 0;
+
+    pviommu_container_foreach(host->as, empty, &first_error);
+    return first_error;
 }
 
 typedef struct Names {

@@ -4,7 +4,9 @@
  *
  * Hotplug, BARs, ROM shadowing and the like change the memory map; memory
  * that a RamDiscardManager rules (virtio-mem) is populated and discarded in
- * place.  Both are told to one function.
+ * place.  Both are told to one function.  QEMU calls begin() and commit() of
+ * every listener for every transaction (memory_region_transaction_commit() in
+ * system/memory.c), also when its own address space does not change.
  */
 #include "qemu/osdep.h"
 
@@ -27,16 +29,16 @@ static void discard(RamDiscardListener *rdl, MemoryRegionSection *section)
 {
     PviommuMemory *memory = container_of(rdl, PviommuDiscard, rdl)->memory;
 
-    memory->func(section, false, memory->opaque);
+    memory->ops->change(section, false, memory->opaque);
 }
 
 static int populate(RamDiscardListener *rdl, MemoryRegionSection *section)
 {
     PviommuMemory *memory = container_of(rdl, PviommuDiscard, rdl)->memory;
-    int ret = memory->func(section, true, memory->opaque);
+    int ret = memory->ops->change(section, true, memory->opaque);
 
     if (ret) {
-        memory->func(section, false, memory->opaque);
+        memory->ops->change(section, false, memory->opaque);
     }
     return ret;
 }
@@ -47,7 +49,7 @@ static void region_add(MemoryListener *listener, MemoryRegionSection *section)
     PviommuDiscard *d;
 
     if (!memory_region_has_ram_discard_manager(section->mr)) {
-        memory->func(section, true, memory->opaque);
+        memory->ops->change(section, true, memory->opaque);
         return;
     }
     d = g_new0(PviommuDiscard, 1);
@@ -65,7 +67,7 @@ static void region_del(MemoryListener *listener, MemoryRegionSection *section)
     PviommuDiscard *d;
 
     if (!memory_region_has_ram_discard_manager(section->mr)) {
-        memory->func(section, false, memory->opaque);
+        memory->ops->change(section, false, memory->opaque);
         return;
     }
     QLIST_FOREACH(d, &memory->discards, next) {
@@ -84,14 +86,34 @@ static void region_del(MemoryListener *listener, MemoryRegionSection *section)
     }
 }
 
-void pviommu_memory_watch(PviommuMemory *memory, PviommuMemoryFunc *func,
+static void begin(MemoryListener *listener)
+{
+    PviommuMemory *memory = container_of(listener, PviommuMemory, listener);
+
+    if (!memory->depth++) {
+        memory->ops->begin(memory->opaque);
+    }
+}
+
+static void commit(MemoryListener *listener)
+{
+    PviommuMemory *memory = container_of(listener, PviommuMemory, listener);
+
+    if (!--memory->depth) {
+        memory->ops->end(memory->opaque);
+    }
+}
+
+void pviommu_memory_watch(PviommuMemory *memory, const PviommuMemoryOps *ops,
                           void *opaque)
 {
-    memory->func = func;
+    memory->ops = ops;
     memory->opaque = opaque;
     QLIST_INIT(&memory->discards);
     memory->listener = (MemoryListener) {
         .name = "pviommu-memory",
+        .begin = begin,
+        .commit = commit,
         .region_add = region_add,
         .region_del = region_del,
         .priority = MEMORY_LISTENER_PRIORITY_DEV_BACKEND,

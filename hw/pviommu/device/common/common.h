@@ -102,6 +102,8 @@ typedef struct PviommuPassed {
  * @as: the address space
  * @host: the same, as the host layer sees it
  * @shows: which of the two is enabled, and what the host was given
+ * @emptied: @bypass is enabled though @shows is blocked: what VFIO's listener
+ *           mirrors was taken from the host, until @overdue is done
  * @overdue: to be forced, see pviommu_space_force_later()
  * @parked: its last device has left; it shows nothing until the next comes
  * @passthrough: a VFIO device asked for the space
@@ -126,6 +128,7 @@ typedef struct PviommuSpace {
     AddressSpace as;
     PviommuHost host;
     PviommuState shows;
+    bool emptied;
     bool overdue;
     bool parked;
     bool passthrough;

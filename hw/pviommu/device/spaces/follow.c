@@ -5,8 +5,9 @@
  * A mapping names guest-physical addresses; what is there may come later or
  * go earlier.  Emulated endpoints see it at their next access; the hosts of
  * passed-through ones are brought in line here, and so are host page tables
- * with all of guest memory.  Of an address space in bypass VFIO's listener
- * does the same; but what vhost keeps there has nobody else to end it.
+ * with all of guest memory.  For an address space in bypass VFIO's listener
+ * does the same, guarded, and what it was refused is seen to here; but what
+ * vhost keeps there has nobody else to end it.
  */
 #include "qemu/osdep.h"
 
@@ -87,6 +88,19 @@ static void forget_in_bypass(PviommuDevice *s,
     }
 }
 
+/* What VFIO's listener would populate now stays until regions change */
+static bool any_emptied(PviommuDevice *s)
+{
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        const PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        if (space->emptied) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int memory_changed(const MemoryRegionSection *section, bool present,
                           void *opaque)
 {
@@ -94,6 +108,9 @@ static int memory_changed(const MemoryRegionSection *section, bool present,
     PviommuIommufd *iommufd;
     Follow follow = { .device = s, .section = section, .present = present };
 
+    if (present && !s->memory.depth && any_emptied(s)) {
+        return -EBUSY;
+    }
     if (memory_region_is_ram(section->mr)) {
         if (!present) {
             forget_in_bypass(s, section);
@@ -110,9 +127,33 @@ static int memory_changed(const MemoryRegionSection *section, bool present,
     return follow.ret;
 }
 
+static void memory_begins(void *opaque)
+{
+    PviommuDevice *s = opaque;
+
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        pviommu_space_memory_begins(g_ptr_array_index(s->spaces, i));
+    }
+}
+
+static void memory_ends(void *opaque)
+{
+    PviommuDevice *s = opaque;
+
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        pviommu_space_memory_ends(g_ptr_array_index(s->spaces, i));
+    }
+}
+
+static const PviommuMemoryOps memory_ops = {
+    .begin = memory_begins,
+    .end = memory_ends,
+    .change = memory_changed,
+};
+
 void pviommu_follow_memory_start(PviommuDevice *s)
 {
-    pviommu_memory_watch(&s->memory, memory_changed, s);
+    pviommu_memory_watch(&s->memory, &memory_ops, s);
 }
 
 void pviommu_follow_memory_stop(PviommuDevice *s)

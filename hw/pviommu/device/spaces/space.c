@@ -113,13 +113,6 @@ void pviommu_space_regions_changed(PviommuSpace *space)
     pviommu_write_unlock(s);
 }
 
-static void enable_bypass(void *opaque)
-{
-    PviommuSpace *space = opaque;
-
-    memory_region_set_enabled(&space->bypass, true);
-}
-
 static void enable_iommu(PviommuSpace *space, bool enable)
 {
     space->host.switching = true;
@@ -127,26 +120,42 @@ static void enable_iommu(PviommuSpace *space, bool enable)
     space->host.switching = false;
 }
 
+/* Whether VFIO's listener maps what guest memory comes */
+static bool mirrors_memory(const PviommuSpace *space)
+{
+    return !space->passed &&
+           (space->shows == PVIOMMU_BYPASS || space->emptied);
+}
+
+/* Show guest memory no more, nor anything else yet */
+static void disable_bypass(PviommuSpace *space)
+{
+    memory_region_set_enabled(&space->bypass, false);
+    space->emptied = false;
+}
+
 static int show_bypass(PviommuSpace *space)
 {
-    Error *err = NULL;
     int ret;
 
     if (space->shows == PVIOMMU_BYPASS) {
         return 0;
     }
-    /* vhost keeps translations of its own: take them away first */
-    pviommu_host_clear(&space->host);
-    enable_iommu(space, false);
-    if (!pviommu_host_guard(&space->host, enable_bypass, space, &err)) {
-        memory_region_set_enabled(&space->bypass, false);
+    if (space->emptied) {
+        disable_bypass(space);
+    } else {
+        /* vhost keeps translations of its own: take them away first */
+        pviommu_host_clear(&space->host);
+        enable_iommu(space, false);
+    }
+    pviommu_host_guard(&space->host);
+    memory_region_set_enabled(&space->bypass, true);
+    ret = pviommu_host_unguard(&space->host);
+    if (ret) {
+        disable_bypass(space);
         enable_iommu(space, true);
         space->shows = PVIOMMU_BLOCKED;
-        /* The listener keeps no number, only VFIO's words */
-        ret = strstr(error_get_pretty(err), strerror(ENOSPC)) ? -ENOSPC
-                                                              : -ENOMEM;
         pviommu_space_refused(space, "guest memory for bypass", -ret);
-        error_free(err);
         return ret;
     }
     space->shows = PVIOMMU_BYPASS;
@@ -158,8 +167,8 @@ static int show_domain(PviommuSpace *space, PviommuState want)
     PviommuDomain *domain = pviommu_group_domain(space->group);
     int ret;
 
-    if (space->shows == PVIOMMU_BYPASS) {
-        memory_region_set_enabled(&space->bypass, false);
+    if (mirrors_memory(space)) {
+        disable_bypass(space);
         enable_iommu(space, true);
     }
     space->shows = PVIOMMU_BLOCKED;
@@ -290,6 +299,38 @@ void pviommu_space_lose(PviommuSpace *space)
 {
     fence(space);
     pviommu_space_force(space);
+}
+
+void pviommu_space_memory_begins(PviommuSpace *space)
+{
+    if (mirrors_memory(space)) {
+        pviommu_host_guard(&space->host);
+    }
+}
+
+/*
+ * It has changed, and listeners are being told.  Where a host refused, nothing
+ * is left at once; no region may change before all of them know.
+ */
+void pviommu_space_memory_ends(PviommuSpace *space)
+{
+    int ret;
+
+    if (!mirrors_memory(space)) {
+        return;
+    }
+    ret = pviommu_host_unguard(&space->host);
+    if (ret && !space->emptied) {
+        pviommu_space_refused(space, "guest memory that came in bypass",
+                              -ret);
+        fence(space);
+        space->shows = PVIOMMU_BLOCKED;
+        space->emptied = true;
+        pviommu_space_force_later(space);
+    }
+    if (space->emptied) {
+        pviommu_host_empty(&space->host);
+    }
 }
 
 void pviommu_space_retry(PviommuSpace *space)

@@ -71,6 +71,20 @@ void pviommu_space_force_later(PviommuSpace *space);
 void pviommu_spaces_force_overdue(void *opaque);
 
 /**
+ * pviommu_space_memory_begins - guest memory is about to change
+ * @space: the space; what its hosts refuse from here on must not end QEMU
+ *
+ * Called within a memory transaction, as is pviommu_space_memory_ends().
+ */
+void pviommu_space_memory_begins(PviommuSpace *space);
+
+/**
+ * pviommu_space_memory_ends - guest memory has changed
+ * @space: the space; if a host refused, it is fenced and its hosts emptied
+ */
+void pviommu_space_memory_ends(PviommuSpace *space);
+
+/**
  * pviommu_space_lose - nothing is known of what the host holds
  * @space: the space; fenced, and its host emptied
  */
