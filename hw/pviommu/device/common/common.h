@@ -31,8 +31,6 @@
 
 OBJECT_DECLARE_SIMPLE_TYPE(PviommuDevice, PVIOMMU_DEVICE)
 
-#define TYPE_PVIOMMU_MEMORY_REGION "pviommu-memory-region"
-
 /* Bytes of properties in a PROBE: room for 21 reserved regions */
 #define PVIOMMU_PROPERTIES_SIZE 512
 
@@ -72,68 +70,40 @@ typedef enum PviommuHostPath {
     PVIOMMU_HOST_PATH_IOMMUFD,
 } PviommuHostPath;
 
-/**
- * struct PviommuPassed - a device that is moved between host page tables
- * @pdev: its PCI function; only compared
- * @device: what moves
- */
-typedef struct PviommuPassed {
-    PCIDevice *pdev;
-    VFIODevice *device;
-} PviommuPassed;
+/* A kind of space, see spaces/spaces.h */
+typedef struct PviommuSpaceOps PviommuSpaceOps;
 
 /**
- * struct PviommuSpace - the address space of one group
+ * struct PviommuSpace - the address space of one group, of either kind
+ * @rcu: frees it
+ * @ops: its kind
  * @device: the IOMMU
  * @group: its group in core
  * @bus: with @devfn, whose requests arrive here; only compared, never read;
- *       NULL when the bus is no more
+ *       NULL when the bus is no more, and for a virtio-mmio device
  * @devfn: see @bus
  * @host_group: number of the host's IOMMU group whose functions share the
  *              space, or -1
- * @passed: PviommuPassed, when the devices of the space are moved between
- *          host page tables; NULL when the address space is mirrored
- * @iommufd: what those tables are made of, while there are devices
- * @table: the one that the devices are on; NULL for QEMU's
- * @root: holds @bypass and @iommu, of which one at most is enabled; these
- *        and the next three, and @shows, are unused with @passed
- * @bypass: alias of system memory
- * @iommu: where core translates
- * @as: the address space
- * @host: the same, as the host layer sees it
- * @shows: which of the two is enabled, and what the host was given
- * @emptied: @bypass is enabled though @shows is blocked: what VFIO's listener
- *           mirrors was taken from the host, until @overdue is done
  * @overdue: to be forced, see pviommu_space_force_later()
  * @parked: its last device has left; it shows nothing until the next comes
  * @passthrough: a VFIO device asked for the space
- * @told: errnos of the host that the operator was told of, a bit each
- * @told_blocked: the operator was told that the space is blocked
+ * @errnos_told: errnos of the host that the operator was told of, a bit each
+ * @blocked_told: the operator was told that the space is blocked
  * @regions: reserved regions of the host, before those of the machine
- * @rcu: frees it
  */
 typedef struct PviommuSpace {
     struct rcu_head rcu;
+    const PviommuSpaceOps *ops;
     PviommuDevice *device;
     PviommuGroup *group;
     PCIBus *bus;
     int devfn;
     int host_group;
-    GArray *passed;
-    PviommuIommufd *iommufd;
-    PviommuTable *table;
-    MemoryRegion root;
-    MemoryRegion bypass;
-    IOMMUMemoryRegion iommu;
-    AddressSpace as;
-    PviommuHost host;
-    PviommuState shows;
-    bool emptied;
     bool overdue;
     bool parked;
     bool passthrough;
-    uint64_t told;
-    bool told_blocked;
+    uint64_t errnos_told;
+    bool blocked_told;
     PviommuRegions *regions;
 } PviommuSpace;
 
@@ -224,7 +194,7 @@ typedef enum PviommuScope {
  * @table_root: holds no more than @table_msi
  * @table_msi: alias of the MSI region
  * @table_as: what devices on host page tables are given as address space
- * @said_path: the operator was told that host-path=auto found no iommufd
+ * @probe_told: the operator was told that host-path=auto found no iommufd
  * @listener: tells of devices that come and go
  * @tidy: looks for those that left without a word
  * @memory: tells of guest memory that comes and goes
@@ -278,7 +248,7 @@ struct PviommuDevice {
     MemoryRegion table_root;
     MemoryRegion table_msi;
     AddressSpace table_as;
-    bool said_path;
+    bool probe_told;
     DeviceListener listener;
     QEMUBH *tidy;
     PviommuMemory memory;

@@ -80,25 +80,22 @@ static void forget_in_bypass(PviommuDevice *s,
     for (unsigned i = 0; i < s->endpoints->len; i++) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
 
-        if (!e->space->passed && e->space->shows == PVIOMMU_BYPASS) {
-            pviommu_vhost_forget(&e->space->host,
-                                 e->pdev ? pci_get_address_space(e->pdev)
-                                         : &e->space->as, section);
-        }
+        e->space->ops->forget(e->space,
+                              e->pdev ? pci_get_address_space(e->pdev) : NULL,
+                              section);
     }
 }
 
-/* What VFIO's listener would populate now stays until regions change */
-static bool any_emptied(PviommuDevice *s)
+static bool all_take_memory(PviommuDevice *s)
 {
     for (unsigned i = 0; i < s->spaces->len; i++) {
-        const PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
-        if (space->emptied) {
-            return true;
+        if (!space->ops->takes_memory(space)) {
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
 static int memory_changed(const MemoryRegionSection *section, bool present,
@@ -108,7 +105,7 @@ static int memory_changed(const MemoryRegionSection *section, bool present,
     PviommuIommufd *iommufd;
     Follow follow = { .device = s, .section = section, .present = present };
 
-    if (present && !s->memory.depth && any_emptied(s)) {
+    if (present && !s->memory.depth && !all_take_memory(s)) {
         return -EBUSY;
     }
     if (memory_region_is_ram(section->mr)) {
@@ -132,7 +129,9 @@ static void memory_begins(void *opaque)
     PviommuDevice *s = opaque;
 
     for (unsigned i = 0; i < s->spaces->len; i++) {
-        pviommu_space_memory_begins(g_ptr_array_index(s->spaces, i));
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        space->ops->memory_begins(space);
     }
 }
 
@@ -141,7 +140,9 @@ static void memory_ends(void *opaque)
     PviommuDevice *s = opaque;
 
     for (unsigned i = 0; i < s->spaces->len; i++) {
-        pviommu_space_memory_ends(g_ptr_array_index(s->spaces, i));
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        space->ops->memory_ends(space);
     }
 }
 

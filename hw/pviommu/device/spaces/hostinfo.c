@@ -118,8 +118,8 @@ bool pviommu_host_info_check(PviommuDevice *s, Error **errp)
     return true;
 }
 
-static bool add_page_sizes(PviommuDevice *s, HostIOMMUDevice *hiod,
-                           Error **errp)
+bool pviommu_host_info_add_page_sizes(PviommuDevice *s, HostIOMMUDevice *hiod,
+                                      Error **errp)
 {
     HostIOMMUDeviceClass *hiodc = HOST_IOMMU_DEVICE_GET_CLASS(hiod);
     uint64_t mask, least;
@@ -189,25 +189,6 @@ bool pviommu_host_info_add_ranges(PviommuDevice *s, PviommuSpace *space,
     return true;
 }
 
-bool pviommu_host_info_add(PviommuDevice *s, PviommuSpace *space,
-                           HostIOMMUDevice *hiod, Error **errp)
-{
-    HostIOMMUDeviceClass *hiodc = HOST_IOMMU_DEVICE_GET_CLASS(hiod);
-    GList *ranges;
-    bool ok;
-
-    if (!add_page_sizes(s, hiod, errp)) {
-        return false;
-    }
-    if (space->passed || !hiodc->get_iova_ranges) {
-        return true;    /* tables.c asks the host itself */
-    }
-    ranges = hiodc->get_iova_ranges(hiod);
-    ok = pviommu_host_info_add_ranges(s, space, hiod->name, ranges, errp);
-    g_list_free_full(ranges, g_free);
-    return ok;
-}
-
 void pviommu_host_info_freeze(PviommuDevice *s)
 {
     set_config(s);
@@ -257,9 +238,9 @@ static unsigned count_pinned(PviommuDevice *s, bool *tables)
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
-        if (space->passthrough && !(space->passed && counted)) {
+        if (space->passthrough && !(space->ops->shares_pins && counted)) {
             count++;
-            counted |= space->passed != NULL;
+            counted |= space->ops->shares_pins;
         }
     }
     *tables |= counted;

@@ -11,7 +11,7 @@
 
 char *pviommu_space_name(PviommuSpace *space)
 {
-    g_autofree char *vfio = pviommu_space_host_devices(space);
+    g_autofree char *vfio = space->ops->devices(space);
     PviommuBusEndpoint *e = pviommu_endpoint_first(space, NULL);
     uint32_t id = pviommu_space_endpoint_id(space);
 
@@ -50,10 +50,10 @@ void pviommu_space_refused(PviommuSpace *space, const char *what, int err)
     uint64_t bit = 1ULL << (err & 63);
 
     space->device->counters.host_refusals++;
-    if (space->told & bit) {
+    if (space->errnos_told & bit) {
         return;
     }
-    space->told |= bit;
+    space->errnos_told |= bit;
     name = pviommu_space_name(space);
     if (err == ENOMEM && !getrlimit(RLIMIT_MEMLOCK, &limit) &&
         limit.rlim_cur != RLIM_INFINITY) {

@@ -12,21 +12,83 @@
 
 #include "common/common.h"
 
-/* Register the type of the IOMMU memory regions, once */
-void pviommu_space_init_type(void);
+/**
+ * struct PviommuSpaceOps - a kind of space
+ * @shares_pins: guest memory is pinned once for all spaces of the kind that
+ *               are in bypass, not once for each
+ * @create: allocate one, with pviommu_space_init(); for pviommu_space_new()
+ * @release: free what it has beyond the base
+ * @address_space: what QEMU is to be given for its devices
+ * @show: bring the host to a state; see pviommu_space_switch()
+ * @served: the address space, as the host layer sees it, that changes of its
+ *          domain must be carried to; NULL for none
+ * @held: whether somebody has to do with it when parked; VFIO has, until its
+ *        device is finalized, which is after it left
+ * @path: name the way to the host: a constant, see property host-path; "none"
+ * @devices: VFIO's names of its devices, with commas, or NULL; owned by the
+ *           caller
+ * @add: take a device that VFIO has attached; false refuses it, with the
+ *       reason, and then it is not taken
+ * @expect: make way for a device that is about to be attached
+ * @realized: a device is there, though VFIO may not have told of it
+ * @remove: let a device go before VFIO detaches it; it may be unknown
+ * @forget: RAM leaves guest memory: end what somebody keeps of it in bypass.
+ *          Devices reach it by the address space given, NULL for the own
+ * @takes_memory: whether memory may be populated in place now
+ * @memory_begins: guest memory is about to change: what a host refuses must
+ *                 not end QEMU
+ * @memory_ends: it has changed, and no region may change before all listeners
+ *               know: where a host refused, the space is fenced and emptied
+ */
+struct PviommuSpaceOps {
+    bool shares_pins;
+    PviommuSpace *(*create)(PviommuDevice *s);
+    void (*release)(PviommuSpace *space);
+    AddressSpace *(*address_space)(PviommuSpace *space);
+    int (*show)(PviommuSpace *space, PviommuState want);
+    PviommuHost *(*served)(PviommuSpace *space);
+    bool (*held)(PviommuSpace *space);
+    const char *(*path)(PviommuSpace *space);
+    char *(*devices)(PviommuSpace *space);
+    bool (*add)(PviommuSpace *space, PCIDevice *pdev, HostIOMMUDevice *hiod,
+                Error **errp);
+    void (*expect)(PviommuSpace *space, PCIDevice *pdev);
+    void (*realized)(PviommuSpace *space, PCIDevice *pdev);
+    void (*remove)(PviommuSpace *space, PCIDevice *pdev);
+    void (*forget)(PviommuSpace *space, AddressSpace *seen,
+                   const MemoryRegionSection *section);
+    bool (*takes_memory)(PviommuSpace *space);
+    void (*memory_begins)(PviommuSpace *space);
+    void (*memory_ends)(PviommuSpace *space);
+};
+
+/* Mirrored by QEMU's listeners and notifiers: vhost, VFIO's containers */
+extern const PviommuSpaceOps pviommu_mirror_ops;
+
+/* Its devices are moved between host page tables of our own */
+extern const PviommuSpaceOps pviommu_table_space_ops;
+
+/* Register the type of a mirror's IOMMU memory region, once */
+void pviommu_mirror_init_type(void);
 
 /**
  * pviommu_space_new - make an address space, with a group of core
  * @s: the device, which owns it
- * @bus: with @devfn, whose requests arrive there; only compared
- * @devfn: see @bus
- * @host_group: number of the host's IOMMU group that shares it, or -1
- * @tables: its devices will be moved between host page tables
+ * @kind: which kind
  *
- * Return: the space, in the state of a device that is attached nowhere.
+ * Return: the space, of no bus yet, in the state of a device that is attached
+ * nowhere.
  */
-PviommuSpace *pviommu_space_new(PviommuDevice *s, PCIBus *bus, int devfn,
-                                int host_group, bool tables);
+PviommuSpace *pviommu_space_new(PviommuDevice *s, const PviommuSpaceOps *kind);
+
+/**
+ * pviommu_space_init - make the base of a space, for its kind
+ * @space: all zeros
+ * @s: the device
+ * @ops: the kind
+ */
+void pviommu_space_init(PviommuSpace *space, PviommuDevice *s,
+                        const PviommuSpaceOps *ops);
 
 /**
  * pviommu_space_free - free an address space
@@ -71,18 +133,11 @@ void pviommu_space_force_later(PviommuSpace *space);
 void pviommu_spaces_force_overdue(void *opaque);
 
 /**
- * pviommu_space_memory_begins - guest memory is about to change
- * @space: the space; what its hosts refuse from here on must not end QEMU
- *
- * Called within a memory transaction, as is pviommu_space_memory_ends().
+ * pviommu_space_fence - block a space that was served, whatever core says
+ * @space: the space; guest and operator are told, as no request need be the
+ *         cause, and the caller empties the host
  */
-void pviommu_space_memory_begins(PviommuSpace *space);
-
-/**
- * pviommu_space_memory_ends - guest memory has changed
- * @space: the space; if a host refused, it is fenced and its hosts emptied
- */
-void pviommu_space_memory_ends(PviommuSpace *space);
+void pviommu_space_fence(PviommuSpace *space);
 
 /**
  * pviommu_space_lose - nothing is known of what the host holds
@@ -101,40 +156,6 @@ void pviommu_space_retry(PviommuSpace *space);
  * @space: the space; pviommu_space_retry() ends it
  */
 void pviommu_space_park(PviommuSpace *space);
-
-/**
- * pviommu_space_held - whether somebody has to do with a parked space
- * @space: the space
- *
- * VFIO has, until its device is finalized, which is after it left.
- *
- * Return: false if the space may serve other devices.
- */
-bool pviommu_space_held(const PviommuSpace *space);
-
-/**
- * pviommu_space_served - whether the host must follow its domain
- * @space: the space
- *
- * Return: true if somebody mirrors it.
- */
-bool pviommu_space_served(const PviommuSpace *space);
-
-/**
- * pviommu_space_host_path - name the way to the host
- * @space: the space
- *
- * Return: a constant, see property host-path; or "none".
- */
-const char *pviommu_space_host_path(PviommuSpace *space);
-
-/**
- * pviommu_space_host_devices - name the passed-through devices
- * @space: the space
- *
- * Return: VFIO's names with commas, or NULL; owned by the caller.
- */
-char *pviommu_space_host_devices(PviommuSpace *space);
 
 /**
  * pviommu_space_regions_changed - tell core what is reserved
@@ -163,7 +184,7 @@ void pviommu_space_refused(PviommuSpace *space, const char *what, int err);
 extern const PviommuMapping pviommu_all_memory;
 
 /**
- * pviommu_tables_chosen - whether a function shall be on host page tables
+ * pviommu_choice_is_tables - whether a function shall be on host page tables
  * @s: the device
  * @pdev: a function that asks for its address space
  *
@@ -172,83 +193,29 @@ extern const PviommuMapping pviommu_all_memory;
  *
  * Return: the choice, the same each time.
  */
-bool pviommu_tables_chosen(PviommuDevice *s, PCIDevice *pdev);
+bool pviommu_choice_is_tables(PviommuDevice *s, PCIDevice *pdev);
 
 /**
- * pviommu_tables_explain - say why host-path=iommufd does not go
+ * pviommu_choice_explain - say why host-path=iommufd does not go
  * @pdev: a function that was not chosen
  * @errp: the reason, and what to do
  */
-void pviommu_tables_explain(PCIDevice *pdev, Error **errp);
+void pviommu_choice_explain(PCIDevice *pdev, Error **errp);
 
 /**
- * pviommu_tables_as - give devices on host page tables an address space
- * @s: the device
- *
- * Return: the one of all of them; it holds the MSI region and no memory.
- */
-AddressSpace *pviommu_tables_as(PviommuDevice *s);
-
-/**
- * pviommu_tables_stop - the opposite of pviommu_tables_as()
+ * pviommu_tables_stop - free what all table spaces are given as address space
  * @s: the device, which goes
  */
 void pviommu_tables_stop(PviommuDevice *s);
 
 /**
- * pviommu_tables_expect - make way for a further device of a host group
- * @space: the space of the group
- * @pdev: the device, about to be attached by VFIO
- *
- * The host attaches it only to what its group is on, and VFIO only to QEMU's
- * table: the group waits there until the device is realized.
- */
-void pviommu_tables_expect(PviommuSpace *space, PCIDevice *pdev);
-
-/**
- * pviommu_tables_add - take a device that VFIO has attached to QEMU's table
- * @space: its space
- * @pdev: the function; only compared
- * @device: the device, until pviommu_tables_remove()
- * @errp: why it cannot be served
- *
- * Return: whether it is now where the guest wants it; else it is not taken.
- */
-bool pviommu_tables_add(PviommuSpace *space, PCIDevice *pdev,
-                        VFIODevice *device, Error **errp);
-
-/**
- * pviommu_tables_find - take a device that VFIO told nobody of: an mdev
- * @space: its space
- * @pdev: the function, realized
- */
-void pviommu_tables_find(PviommuSpace *space, PCIDevice *pdev);
-
-/**
- * pviommu_tables_remove - let a device go before VFIO detaches it
- * @space: its space
- * @pdev: the function, which may be unknown
- */
-void pviommu_tables_remove(PviommuSpace *space, PCIDevice *pdev);
-
-/**
- * pviommu_tables_switch - pviommu_space_switch() on host page tables
- * @space: the space
- * @want: the state that core wants
- *
- * Return: as pviommu_space_switch().
- */
-int pviommu_tables_switch(PviommuSpace *space, PviommuState want);
-
-/**
- * pviommu_table_space - find who is on a host page table
+ * pviommu_table_user - find who is on a host page table
  * @s: the device
  * @table: the table
  *
  * Return: the first space whose devices are, or NULL.
  */
-PviommuSpace *pviommu_table_space(PviommuDevice *s,
-                                  const PviommuTable *table);
+PviommuSpace *pviommu_table_user(PviommuDevice *s, const PviommuTable *table);
 
 /**
  * pviommu_table_lose - nothing is known of what a host page table holds
@@ -359,16 +326,15 @@ void pviommu_follow_memory_stop(PviommuDevice *s);
 bool pviommu_host_info_check(PviommuDevice *s, Error **errp);
 
 /**
- * pviommu_host_info_add - learn what the host of a device can do
+ * pviommu_host_info_add_page_sizes - learn the pages of a device's host
  * @s: the device
- * @space: the space of the passed-through device
- * @hiod: what VFIO tells of it
+ * @hiod: what VFIO tells of a passed-through device
  * @errp: why it does not fit, with both values
  *
  * Return: whether it fits.
  */
-bool pviommu_host_info_add(PviommuDevice *s, PviommuSpace *space,
-                           HostIOMMUDevice *hiod, Error **errp);
+bool pviommu_host_info_add_page_sizes(PviommuDevice *s, HostIOMMUDevice *hiod,
+                                      Error **errp);
 
 /**
  * pviommu_host_info_add_ranges - reserve what a host does not translate

@@ -13,7 +13,37 @@
 #include "exec/address-spaces.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "system/host_iommu_device.h"
 #include "spaces/spaces.h"
+
+/**
+ * struct Member - a device that is moved between host page tables
+ * @pdev: its PCI function; only compared
+ * @device: what moves
+ */
+typedef struct Member {
+    PCIDevice *pdev;
+    VFIODevice *device;
+} Member;
+
+/**
+ * struct PviommuTableSpace - a space whose devices are on host page tables
+ * @parent_obj: the base
+ * @members: Member, its devices
+ * @iommufd: what those tables are made of, while there are devices
+ * @table: the one that the devices are on; NULL for QEMU's
+ */
+typedef struct PviommuTableSpace {
+    PviommuSpace parent_obj;
+    GArray *members;
+    PviommuIommufd *iommufd;
+    PviommuTable *table;
+} PviommuTableSpace;
+
+static PviommuTableSpace *table_space_of(PviommuSpace *space)
+{
+    return container_of(space, PviommuTableSpace, parent_obj);
+}
 
 /* Identity, of whatever memory there is */
 const PviommuMapping pviommu_all_memory = {
@@ -21,73 +51,25 @@ const PviommuMapping pviommu_all_memory = {
     .flags = PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE,
 };
 
-static IOMMUFDBackend *backend_of(PCIDevice *pdev)
+static PviommuSpace *create(PviommuDevice *s)
 {
-    Object *link = object_property_find(OBJECT(pdev), "iommufd")
-        ? object_property_get_link(OBJECT(pdev), "iommufd", NULL) : NULL;
+    PviommuTableSpace *ts = g_new0(PviommuTableSpace, 1);
 
-    return (IOMMUFDBackend *)object_dynamic_cast(link, TYPE_IOMMUFD_BACKEND);
+    ts->members = g_array_new(FALSE, FALSE, sizeof(Member));
+    pviommu_space_init(&ts->parent_obj, s, &pviommu_table_space_ops);
+    return &ts->parent_obj;
 }
 
-bool pviommu_tables_chosen(PviommuDevice *s, PCIDevice *pdev)
+static void release(PviommuSpace *space)
 {
-    IOMMUFDBackend *backend = backend_of(pdev);
-    gpointer known;
-    Error *err = NULL;
-    bool ok;
-
-    if (!backend || (s->host_path != PVIOMMU_HOST_PATH_AUTO &&
-                     s->host_path != PVIOMMU_HOST_PATH_IOMMUFD)) {
-        return false;
-    }
-    /*
-     * A device asks more than once until it is realized, and VFIO attaches
-     * it in between: an object that was probed keeps to what came out.
-     */
-    if (g_hash_table_lookup_extended(s->probed, backend, NULL, &known)) {
-        return known;
-    }
-    ok = pviommu_iommufd_probe(backend, &err);
-    g_hash_table_insert(s->probed, object_ref(OBJECT(backend)),
-                        GINT_TO_POINTER(ok));
-    if (!ok && !s->said_path) {
-        /* VFIO may fail of the same, and say less */
-        s->said_path = true;
-        error_prepend(&err, "pviommu: host-path=%s: ",
-                      s->host_path == PVIOMMU_HOST_PATH_IOMMUFD ? "iommufd"
-                      : "auto takes container for devices with an iommufd "
-                        "object");
-        warn_report_err(err);
-    } else {
-        error_free(err);
-    }
-    return ok;
-}
-
-void pviommu_tables_explain(PCIDevice *pdev, Error **errp)
-{
-    ERRP_GUARD();
-    IOMMUFDBackend *backend = backend_of(pdev);
-
-    if (!backend) {
-        error_setg(errp, "host-path=iommufd, but the device has no iommufd "
-                   "object");
-        error_append_hint(errp, "Add -object iommufd,id=iommufd0 and give "
-                          "the device iommufd=iommufd0, or choose "
-                          "host-path=auto.\n");
-    } else if (pviommu_iommufd_probe(backend, errp)) {
-        error_setg(errp, "host-path=iommufd, but the device is behind a "
-                   "bridge that makes requests in its own name");
-        error_append_hint(errp, "Put it elsewhere, or choose "
-                          "host-path=auto.\n");
-    } else {
-        error_prepend(errp, "host-path=iommufd: ");
-    }
+    g_array_free(table_space_of(space)->members, TRUE);
 }
 
 /* Interrupts without irqfd are stores to the device's address space */
-AddressSpace *pviommu_tables_as(PviommuDevice *s)
+static AddressSpace *address_space(PviommuSpace *space)
 {
+    PviommuDevice *s = space->device;
+
     if (s->table_as.root) {
         return &s->table_as;
     }
@@ -115,12 +97,13 @@ void pviommu_tables_stop(PviommuDevice *s)
     }
 }
 
-PviommuSpace *pviommu_table_space(PviommuDevice *s, const PviommuTable *table)
+PviommuSpace *pviommu_table_user(PviommuDevice *s, const PviommuTable *table)
 {
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
-        if (space->table == table) {
+        if (space->ops == &pviommu_table_space_ops &&
+            table_space_of(space)->table == table) {
             return space;
         }
     }
@@ -150,26 +133,26 @@ void pviommu_table_lose(PviommuDevice *s, PviommuTable *table)
     PviommuSpace *space;
 
     forget_table(table);
-    while ((space = pviommu_table_space(s, table))) {
+    while ((space = pviommu_table_user(s, table))) {
         pviommu_space_lose(space);
     }
     pviommu_table_free(table);
 }
 
 /* What a new table is made for: the first device of the space */
-static const VFIODevice *first_device(const PviommuSpace *space)
+static const VFIODevice *first_device(const PviommuTableSpace *ts)
 {
-    return g_array_index(space->passed, PviommuPassed, 0).device;
+    return g_array_index(ts->members, Member, 0).device;
 }
 
-static int bypass_table(const PviommuSpace *space, PviommuTable **table)
+static int bypass_table(const PviommuTableSpace *ts, PviommuTable **table)
 {
-    PviommuIommufd *iommufd = space->iommufd;
+    PviommuIommufd *iommufd = ts->iommufd;
     PviommuTable *made;
     int ret;
 
     if (!iommufd->bypass) {
-        ret = pviommu_table_new(iommufd, first_device(space), &made);
+        ret = pviommu_table_new(iommufd, first_device(ts), &made);
         if (ret) {
             return ret;
         }
@@ -184,8 +167,9 @@ static int bypass_table(const PviommuSpace *space, PviommuTable **table)
     return 0;
 }
 
-static int domain_table(const PviommuSpace *space, PviommuTable **table)
+static int domain_table(const PviommuTableSpace *ts, PviommuTable **table)
 {
+    const PviommuSpace *space = &ts->parent_obj;
     PviommuDomain *domain = pviommu_group_domain(space->group);
     GPtrArray *tables = pviommu_domain_opaque(domain);
     PviommuTable *made;
@@ -193,12 +177,12 @@ static int domain_table(const PviommuSpace *space, PviommuTable **table)
 
     for (unsigned i = 0; tables && i < tables->len; i++) {
         made = g_ptr_array_index(tables, i);
-        if (made->iommufd == space->iommufd) {
+        if (made->iommufd == ts->iommufd) {
             *table = made;
             return 0;
         }
     }
-    ret = pviommu_table_new(space->iommufd, first_device(space), &made);
+    ret = pviommu_table_new(ts->iommufd, first_device(ts), &made);
     if (ret) {
         return ret;
     }
@@ -220,28 +204,27 @@ static int domain_table(const PviommuSpace *space, PviommuTable **table)
     return 0;
 }
 
-static int move_one(const PviommuPassed *passed, PviommuTable *table)
+static int move_one(const Member *member, PviommuTable *table)
 {
-    return table ? pviommu_table_attach(table, passed->device)
-                 : pviommu_table_leave(passed->device);
+    return table ? pviommu_table_attach(table, member->device)
+                 : pviommu_table_leave(member->device);
 }
 
 /* All devices of the space, or none; on QEMU's table when neither works */
-static int move(PviommuSpace *space, PviommuTable *table)
+static int move(PviommuTableSpace *ts, PviommuTable *table)
 {
     int ret = 0;
 
-    for (unsigned i = 0; i < space->passed->len && !ret; i++) {
-        ret = move_one(&g_array_index(space->passed, PviommuPassed, i),
-                       table);
+    for (unsigned i = 0; i < ts->members->len && !ret; i++) {
+        ret = move_one(&g_array_index(ts->members, Member, i), table);
         if (ret && i) {
             /* One host group moves as one: the first takes back the rest */
-            ret = move_one(&g_array_index(space->passed, PviommuPassed, 0),
-                           space->table) ? PVIOMMU_HOST_LOST : ret;
+            ret = move_one(&g_array_index(ts->members, Member, 0),
+                           ts->table) ? PVIOMMU_HOST_LOST : ret;
         }
     }
     if (!ret || !table || ret == PVIOMMU_HOST_LOST) {
-        space->table = ret ? NULL : table;
+        ts->table = ret ? NULL : table;
     }
     return ret;
 }
@@ -250,21 +233,22 @@ static int move(PviommuSpace *space, PviommuTable *table)
 static void left(PviommuDevice *s, PviommuTable *table)
 {
     if (table && table == table->iommufd->bypass && !s->keep_bypass &&
-        !pviommu_table_space(s, table)) {
+        !pviommu_table_user(s, table)) {
         free_table(table);
     }
 }
 
-int pviommu_tables_switch(PviommuSpace *space, PviommuState want)
+static int show(PviommuSpace *space, PviommuState want)
 {
-    PviommuTable *was = space->table, *table = NULL;
+    PviommuTableSpace *ts = table_space_of(space);
+    PviommuTable *was = ts->table, *table = NULL;
     PviommuDevice *s = space->device;
     int ret = 0;
 
-    if (space->passed->len && want == PVIOMMU_BYPASS) {
-        ret = bypass_table(space, &table);
-    } else if (space->passed->len && want == PVIOMMU_TRANSLATED) {
-        ret = domain_table(space, &table);
+    if (ts->members->len && want == PVIOMMU_BYPASS) {
+        ret = bypass_table(ts, &table);
+    } else if (ts->members->len && want == PVIOMMU_TRANSLATED) {
+        ret = domain_table(ts, &table);
     }
     if (ret) {
         pviommu_space_refused(space, want == PVIOMMU_BYPASS
@@ -273,12 +257,12 @@ int pviommu_tables_switch(PviommuSpace *space, PviommuState want)
         return ret;
     }
     if (table != was) {
-        ret = move(space, table);
+        ret = move(ts, table);
         if (ret) {
             pviommu_space_refused(space, "another page table", -ret);
         }
     }
-    if (ret && table && !pviommu_table_space(s, table)) {
+    if (ret && table && !pviommu_table_user(s, table)) {
         free_table(table);      /* made for nothing, or of no use */
     }
     left(s, was);
@@ -311,23 +295,29 @@ static void put_iommufd(PviommuDevice *s, PviommuIommufd *iommufd)
 }
 
 /* Where a function is in the space's devices, or -1 */
-static int index_of(const PviommuSpace *space, const PCIDevice *pdev)
+static int index_of(const PviommuTableSpace *ts, const PCIDevice *pdev)
 {
-    for (unsigned i = 0; i < space->passed->len; i++) {
-        if (g_array_index(space->passed, PviommuPassed, i).pdev == pdev) {
+    for (unsigned i = 0; i < ts->members->len; i++) {
+        if (g_array_index(ts->members, Member, i).pdev == pdev) {
             return i;
         }
     }
     return -1;
 }
 
-void pviommu_tables_expect(PviommuSpace *space, PCIDevice *pdev)
+/*
+ * The host attaches it only to what its group is on, and VFIO only to QEMU's
+ * table
+ */
+static void expect(PviommuSpace *space, PCIDevice *pdev)
 {
-    if (!space->table || DEVICE(pdev)->realized ||
-        index_of(space, pdev) >= 0) {
+    PviommuTableSpace *ts = table_space_of(space);
+
+    if (!ts->table || DEVICE(pdev)->realized ||
+        index_of(ts, pdev) >= 0) {
         return;
     }
-    move(space, NULL);
+    move(ts, NULL);
     pviommu_space_force_later(space);
 }
 
@@ -335,7 +325,8 @@ static bool learn_ranges(PviommuSpace *space, VFIODevice *device,
                          Error **errp)
 {
     GList *ranges;
-    bool ok = pviommu_iommufd_ranges(space->iommufd, device, &ranges, errp) &&
+    bool ok = pviommu_iommufd_ranges(table_space_of(space)->iommufd, device,
+                                     &ranges, errp) &&
               pviommu_host_info_add_ranges(space->device, space, device->name,
                                            ranges, errp);
 
@@ -343,12 +334,31 @@ static bool learn_ranges(PviommuSpace *space, VFIODevice *device,
     return ok;
 }
 
-bool pviommu_tables_add(PviommuSpace *space, PCIDevice *pdev,
-                        VFIODevice *device, Error **errp)
+static void remove_device(PviommuSpace *space, PCIDevice *pdev)
+{
+    PviommuTableSpace *ts = table_space_of(space);
+    PviommuTable *was = ts->table;
+    int i = index_of(ts, pdev);
+
+    if (i < 0) {
+        return;
+    }
+    if (ts->members->len == 1) {
+        move(ts, NULL);
+        left(space->device, was);
+    }
+    g_array_remove_index(ts->members, i);
+    put_iommufd(space->device, ts->iommufd);
+}
+
+/* Take a device that VFIO has attached to QEMU's table */
+static bool take(PviommuSpace *space, PCIDevice *pdev, VFIODevice *device,
+                 Error **errp)
 {
     ERRP_GUARD();
+    PviommuTableSpace *ts = table_space_of(space);
     PviommuDevice *s = space->device;
-    PviommuPassed passed = { .pdev = pdev, .device = device };
+    Member member = { .pdev = pdev, .device = device };
     PviommuIommufd *iommufd = pviommu_iommufd_get(&s->iommufds,
                                                   device->iommufd, errp);
     int ret;
@@ -356,23 +366,23 @@ bool pviommu_tables_add(PviommuSpace *space, PCIDevice *pdev,
     if (!iommufd) {
         return false;
     }
-    if (space->passed->len && space->iommufd != iommufd) {
+    if (ts->members->len && ts->iommufd != iommufd) {
         error_setg(errp, "%s is in one IOMMU group of the host with %s, but "
                    "has another iommufd object", device->name,
-                   first_device(space)->name);
+                   first_device(ts)->name);
         error_append_hint(errp, "Give them the same.\n");
         put_iommufd(s, iommufd);
         return false;
     }
-    space->iommufd = iommufd;
+    ts->iommufd = iommufd;
     if (!learn_ranges(space, device, errp)) {
         put_iommufd(s, iommufd);
         return false;
     }
-    g_array_append_val(space->passed, passed);
+    g_array_append_val(ts->members, member);
     ret = pviommu_space_switch(space);
     if (ret) {
-        pviommu_tables_remove(space, pdev);
+        remove_device(space, pdev);
         error_setg_errno(errp, -ret, "pviommu: the host cannot serve %s",
                          device->name);
         return false;
@@ -381,35 +391,93 @@ bool pviommu_tables_add(PviommuSpace *space, PCIDevice *pdev,
 }
 
 /* VFIO tells of no mdev, see vfio_realize() in hw/vfio/pci.c: look for it */
-void pviommu_tables_find(PviommuSpace *space, PCIDevice *pdev)
+static void realized(PviommuSpace *space, PCIDevice *pdev)
 {
     VFIODevice *device;
     Error *err = NULL;
 
-    if (index_of(space, pdev) >= 0) {
+    if (index_of(table_space_of(space), pdev) >= 0) {
         return;
     }
     QLIST_FOREACH(device, &vfio_device_list, global_next) {
         if (device->dev == DEVICE(pdev) &&
-            !pviommu_tables_add(space, pdev, device, &err)) {
+            !take(space, pdev, device, &err)) {
             error_report_err(err);
             pviommu_space_lose(space);
         }
     }
 }
 
-void pviommu_tables_remove(PviommuSpace *space, PCIDevice *pdev)
+static bool add(PviommuSpace *space, PCIDevice *pdev, HostIOMMUDevice *hiod,
+                Error **errp)
 {
-    PviommuTable *was = space->table;
-    int i = index_of(space, pdev);
-
-    if (i < 0) {
-        return;
-    }
-    if (space->passed->len == 1) {
-        move(space, NULL);
-        left(space->device, was);
-    }
-    g_array_remove_index(space->passed, i);
-    put_iommufd(space->device, space->iommufd);
+    return take(space, pdev, hiod->agent, errp);
 }
+
+/* What its domain maps is carried to the tables, not to the space */
+static PviommuHost *served(PviommuSpace *space)
+{
+    return NULL;
+}
+
+static bool held(PviommuSpace *space)
+{
+    return table_space_of(space)->members->len;
+}
+
+static const char *path(PviommuSpace *space)
+{
+    return pviommu_table_ops.name;
+}
+
+static char *devices(PviommuSpace *space)
+{
+    PviommuTableSpace *ts = table_space_of(space);
+    GString *names = g_string_new(NULL);
+
+    for (unsigned i = 0; i < ts->members->len; i++) {
+        g_string_append_printf(names, "%s%s", i ? "," : "",
+                               g_array_index(ts->members, Member,
+                                             i).device->name);
+    }
+    return g_string_free(names, names->len == 0);
+}
+
+/* Guest memory that changes is carried to the tables: see follow.c */
+static void forget(PviommuSpace *space, AddressSpace *seen,
+                   const MemoryRegionSection *section)
+{
+}
+
+static bool takes_memory(PviommuSpace *space)
+{
+    return true;
+}
+
+static void memory_begins(PviommuSpace *space)
+{
+}
+
+static void memory_ends(PviommuSpace *space)
+{
+}
+
+const PviommuSpaceOps pviommu_table_space_ops = {
+    .shares_pins = true,
+    .create = create,
+    .release = release,
+    .address_space = address_space,
+    .show = show,
+    .served = served,
+    .held = held,
+    .path = path,
+    .devices = devices,
+    .add = add,
+    .expect = expect,
+    .realized = realized,
+    .remove = remove_device,
+    .forget = forget,
+    .takes_memory = takes_memory,
+    .memory_begins = memory_begins,
+    .memory_ends = memory_ends,
+};

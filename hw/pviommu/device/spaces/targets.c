@@ -22,8 +22,8 @@ bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target)
     while ((target->group = pviommu_domain_next_group(domain,
                                                       target->group))) {
         target->space = pviommu_group_opaque(target->group);
-        if (pviommu_space_served(target->space)) {
-            target->host = &target->space->host;
+        target->host = target->space->ops->served(target->space);
+        if (target->host) {
             return true;
         }
     }
@@ -33,7 +33,7 @@ bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target)
 PviommuSpace *pviommu_target_space(PviommuDevice *s,
                                    const PviommuTarget *target)
 {
-    return target->space ?: pviommu_table_space(s, target->host->table);
+    return target->space ?: pviommu_table_user(s, target->host->table);
 }
 
 void pviommu_target_lose(PviommuDevice *s, PviommuTarget *target)

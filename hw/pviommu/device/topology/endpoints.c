@@ -32,7 +32,8 @@ static PviommuSpace *space_by_as(PviommuDevice *s, const AddressSpace *as)
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
-        if (&space->as == as) {
+        if (space->ops == &pviommu_mirror_ops &&
+            space->ops->address_space(space) == as) {
             return space;
         }
     }
@@ -100,13 +101,13 @@ static int host_group_of(PCIDevice *pdev)
     return count > 1 ? atoi(strrchr(link, '/') + 1) : -1;
 }
 
-static PviommuSpace *find_space(PviommuDevice *s, PCIBus *bus, int devfn,
-                                int host_group, bool tables)
+static PviommuSpace *find_space(PviommuDevice *s, const PviommuSpaceOps *kind,
+                                PCIBus *bus, int devfn, int host_group)
 {
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
-        if (!space->passed == tables) {
+        if (space->ops != kind) {
             continue;
         }
         if (host_group >= 0 ? space->host_group == host_group
@@ -137,8 +138,8 @@ static PviommuSpace *space_of(PviommuDevice *s, PCIDevice *pdev)
     AddressSpace *as = pci_device_iommu_address_space(pdev);
 
     return as == &s->table_as
-           ? find_space(s, pci_get_bus(pdev), pdev->devfn,
-                        host_group_of(pdev), true)
+           ? find_space(s, &pviommu_table_space_ops, pci_get_bus(pdev),
+                        pdev->devfn, host_group_of(pdev))
            : space_by_as(s, as);
 }
 
@@ -146,13 +147,13 @@ static PviommuSpace *space_of(PviommuDevice *s, PCIDevice *pdev)
  * An address space that no device is in any more, for other devices: QEMU
  * does not say when it is done with one, so none is ever freed
  */
-static PviommuSpace *spare_space(PviommuDevice *s, bool tables)
+static PviommuSpace *spare_space(PviommuDevice *s,
+                                 const PviommuSpaceOps *kind)
 {
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
-        if (!space->passed != tables && space->parked &&
-            !pviommu_space_held(space)) {
+        if (space->ops == kind && space->parked && !kind->held(space)) {
             return space;
         }
     }
@@ -162,15 +163,14 @@ static PviommuSpace *spare_space(PviommuDevice *s, bool tables)
 static PviommuSpace *make_space(PviommuDevice *s, PCIBus *bus, int devfn,
                                 PCIDevice *pdev)
 {
-    bool tables = pdev && !is_aliased(pdev) && pviommu_tables_chosen(s, pdev);
+    const PviommuSpaceOps *kind =
+        pdev && !is_aliased(pdev) && pviommu_choice_is_tables(s, pdev)
+        ? &pviommu_table_space_ops : &pviommu_mirror_ops;
     int host_group = host_group_of(pdev);
-    PviommuSpace *space = find_space(s, bus, devfn, host_group, tables);
+    PviommuSpace *space = find_space(s, kind, bus, devfn, host_group);
 
     if (!space) {
-        space = spare_space(s, tables);
-        if (!space) {
-            space = pviommu_space_new(s, bus, devfn, host_group, tables);
-        }
+        space = spare_space(s, kind) ?: pviommu_space_new(s, kind);
         space->bus = bus;
         space->devfn = devfn;
         space->host_group = host_group;
@@ -179,9 +179,7 @@ static PviommuSpace *make_space(PviommuDevice *s, PCIBus *bus, int devfn,
         space->parked = false;
         pviommu_space_retry(space);
     }
-    if (tables) {
-        pviommu_tables_expect(space, pdev);
-    }
+    kind->expect(space, pdev);
     if (pviommu_is_vfio(pdev) && !space->passthrough) {
         space->passthrough = true;
         pviommu_host_info_check_memlock(s);
@@ -207,7 +205,7 @@ static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
     } else {
         return &address_space_memory;
     }
-    return space->passed ? pviommu_tables_as(s) : &space->as;
+    return space->ops->address_space(space);
 }
 
 /* The host's regions, when @pdev is the only device that they are for */
@@ -229,14 +227,9 @@ static bool set_iommu_device(PCIBus *bus, void *opaque, int devfn,
     if (!space) {
         return true;
     }
-    if (!space->passed && s->host_path == PVIOMMU_HOST_PATH_IOMMUFD) {
-        pviommu_tables_explain(pdev, errp);
-        return false;
-    }
     space->passthrough = true;
-    if (pviommu_host_info_add(s, space, hiod, errp) &&
-        (!space->passed ||
-         pviommu_tables_add(space, pdev, hiod->agent, errp))) {
+    if (pviommu_host_info_add_page_sizes(s, hiod, errp) &&
+        space->ops->add(space, pdev, hiod, errp)) {
         return true;
     }
     forget_regions(space, pdev);
@@ -249,10 +242,8 @@ static void unset_iommu_device(PCIBus *bus, void *opaque, int devfn)
     PCIDevice *pdev = pviommu_device_at(bus, devfn);
     PviommuSpace *space = pdev ? space_of(s, pdev) : NULL;
 
-    if (space && space->passed) {
-        pviommu_tables_remove(space, pdev);
-    }
     if (space) {
+        space->ops->remove(space, pdev);
         forget_regions(space, pdev);
     }
 }
@@ -319,9 +310,7 @@ static void realized(DeviceListener *listener, DeviceState *dev)
         return;         /* an IOMMU, or behind another one, or behind none */
     }
     if (!is_aliased(pdev)) {
-        if (space->passed) {
-            pviommu_tables_find(space, pdev);
-        }
+        space->ops->realized(space, pdev);
         add(s, dev, space, NULL, false);
         return;
     }
@@ -356,9 +345,7 @@ static void drop(PviommuDevice *s, PviommuBusEndpoint *e)
     PviommuSpace *space = e->space;
     PviommuChange change = { 0 };
 
-    if (space->passed) {
-        pviommu_tables_remove(space, e->pdev);
-    }
+    space->ops->remove(space, e->pdev);
     pviommu_write_lock(s);
     pviommu_endpoint_detach(e->endpoint, &change);
     pviommu_write_unlock(s);

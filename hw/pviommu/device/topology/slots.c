@@ -50,12 +50,14 @@ static AddressSpace *get_dma_as(DeviceState *transport)
 {
     VirtIOMMIOProxy *slot = VIRTIO_MMIO(transport);
     VirtIODevice *vdev = virtio_bus_get_device(&slot->bus);
+    PviommuSpace *space;
 
     /* no IOMMU is translated, be it by another one */
     if (object_dynamic_cast(OBJECT(vdev), TYPE_PVIOMMU_DEVICE)) {
         return &address_space_memory;
     }
-    return &pviommu_space_new(owner, NULL, 0, -1, false)->as;
+    space = pviommu_space_new(owner, &pviommu_mirror_ops);
+    return space->ops->address_space(space);
 }
 
 /* vhost asks, whose back end else uses guest-physical addresses */

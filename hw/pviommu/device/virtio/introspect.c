@@ -84,7 +84,7 @@ static QObject *read_endpoints(PviommuDevice *s)
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
         PviommuDomain *domain = pviommu_endpoint_domain(e->endpoint);
         g_autofree char *path = object_get_canonical_path(OBJECT(e->dev));
-        g_autofree char *host = pviommu_space_host_devices(e->space);
+        g_autofree char *host = e->space->ops->devices(e->space);
         uint64_t id = pviommu_endpoint_id(e->endpoint);
         QDict *entry = qdict_new();
 
@@ -97,7 +97,7 @@ static QObject *read_endpoints(PviommuDevice *s)
         qdict_put_str(entry, "type", object_get_typename(OBJECT(e->dev)));
         qdict_put_str(entry, "state",
                       state_name(pviommu_group_state(e->space->group)));
-        qdict_put_str(entry, "host-path", pviommu_space_host_path(e->space));
+        qdict_put_str(entry, "host-path", e->space->ops->path(e->space));
         if (host) {
             qdict_put_str(entry, "host-device", host);
         }

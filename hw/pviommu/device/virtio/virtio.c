@@ -388,7 +388,7 @@ void pviommu_register_types(void)
     };
 
     type_register_static(&info);
-    pviommu_space_init_type();
+    pviommu_mirror_init_type();
     pviommu_pci_init_type();
     pviommu_publish_init();
 }
