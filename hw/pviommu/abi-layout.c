@@ -6,26 +6,32 @@
  * the members read here may hold anything.
  */
 #include "qemu/osdep.h"
+#include "hw/acpi/acpi_aml_interface.h"
 #include "hw/arm/virt.h"
 #include "hw/boards.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
 #include "hw/pci/pci_host.h"
 #include "hw/qdev-properties.h"
+#include "hw/resettable.h"
 #include "hw/sysbus.h"
 #include "hw/virtio/virtio.h"
 #include "hw/virtio/virtio-bus.h"
 #include "hw/virtio/virtio-mmio.h"
 #include "hw/virtio/virtio-pci.h"
 #include "exec/memory.h"
+#include "qobject/qnull.h"
 #include "system/iothread.h"
 #include "standard-headers/linux/virtio_ids.h"
 
+#include <dlfcn.h>
 #include <link.h>
 
 #include "pviommu/abi.h"
 #include "pviommu/compat.h"
 #include "hw/vfio/pci.h"
+
+#include "abi-trial.h"
 
 /* @beside: a type that the emulator must have, where the name is not enough */
 typedef struct TypeSize {
@@ -38,6 +44,7 @@ typedef struct TypeSize {
 #define SIZE_BESIDE(other, type, instance, klass) \
     { type, sizeof(instance), sizeof(klass), other }
 #define SIZE(type, instance, klass) SIZE_BESIDE(NULL, type, instance, klass)
+#define SIZE_INTERFACE(type, klass) { type, 0, sizeof(klass), NULL }
 
 static const TypeSize sizes[] = {
     SIZE(TYPE_OBJECT, Object, ObjectClass),
@@ -60,6 +67,8 @@ static const TypeSize sizes[] = {
     SIZE(TYPE_VFIO_IOMMU_LEGACY, VFIOContainer, VFIOIOMMUClass),
     SIZE(TYPE_VFIO_IOMMU_IOMMUFD, VFIOIOMMUFDContainer, VFIOIOMMUClass),
     SIZE(TYPE_VFIO_PCI, VFIOPCIDevice, PCIDeviceClass),
+    SIZE_INTERFACE(TYPE_RESETTABLE_INTERFACE, ResettableClass),
+    SIZE_INTERFACE(TYPE_ACPI_DEV_AML_IF, AcpiDevAmlIfClass),
     /* RISC-V has another of that name */
     SIZE_BESIDE("arm-cpu", TYPE_VIRT_MACHINE, VirtMachineState,
                 VirtMachineClass),
@@ -106,6 +115,23 @@ static const PropertyOffset offsets[] = {
     /* Debian's emulator of RISC-V has none */
     PROP_BESIDE(TYPE_IOMMUFD_BACKEND, TYPE_VFIO_PCI, "iommufd", VFIOPCIDevice,
                 vbasedev.iommufd),
+};
+
+/* The linker has noted the size of whatever QEMU does not keep to a file */
+typedef struct SymbolSize {
+    const char *symbol;
+    const char *structure;
+    size_t size;
+} SymbolSize;
+
+#define SYMBOL(symbol, structure) { #symbol, #structure, sizeof(structure) }
+
+static const SymbolSize symbols[] = {
+    SYMBOL(address_space_memory, AddressSpace),
+    SYMBOL(vfio_memory_listener, MemoryListener),
+    SYMBOL(qdev_prop_bool, PropertyInfo),
+    SYMBOL(qemu_cpu_list_lock, QemuMutex),
+    SYMBOL(qnull_, QNull),
 };
 
 typedef struct Bytes {
@@ -214,6 +240,45 @@ static bool check_offset(const PropertyOffset *expected, char **why)
     return false;
 }
 
+static bool check_symbol(const SymbolSize *expected, char **why)
+{
+    const void *there = pviommu_abi_lookup(expected->symbol);
+    const ElfW(Sym) *symbol = NULL;
+    Dl_info info;
+
+    /* A neighbour may answer for one that is not there */
+    if (!there ||
+        !dladdr1(there, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol ||
+        info.dli_saddr != there || !symbol->st_size) {
+        return true;
+    }
+    if (symbol->st_size != expected->size) {
+        *why = g_strdup_printf("%s (%s) has %zu bytes there, %zu here",
+                               expected->structure, expected->symbol,
+                               (size_t)symbol->st_size, expected->size);
+        return false;
+    }
+    return true;
+}
+
+/* Which functions of a class its type sets, and which it leaves out */
+static bool check_functions(void)
+{
+    ObjectClass *oc = object_class_by_name("virtio-iommu-device");
+    const VirtioDeviceClass *vdc = (VirtioDeviceClass *)oc;
+    const ResettableClass *rc;
+
+    if (!oc) {
+        return true;
+    }
+    rc = (ResettableClass *)object_class_dynamic_cast(
+        oc, TYPE_RESETTABLE_INTERFACE);
+    return rc && !rc->phases.enter && rc->phases.exit && vdc->realize &&
+           vdc->unrealize && vdc->get_features && !vdc->bad_features &&
+           !vdc->set_features && !vdc->validate_features &&
+           vdc->get_config && vdc->set_config && vdc->set_status;
+}
+
 /* Sizes and property tables say nothing of the order of a class's members */
 static bool check_classes(char **why)
 {
@@ -235,15 +300,17 @@ static bool check_classes(char **why)
                         pc->class_id == PCI_CLASS_OTHERS));
 
     bc = (VirtioBusClass *)object_class_by_name("virtio-pci-bus");
-    ok = ok && (!bc || bc->get_dma_as);
+    ok = ok && (!bc || (bc->get_dma_as && bc->iommu_enabled));
 
     bc = (VirtioBusClass *)object_class_by_name(TYPE_VIRTIO_MMIO_BUS);
-    ok = ok && (!bc || (!bc->get_dma_as && bc->pre_plugged));
+    ok = ok && (!bc || (!bc->get_dma_as && !bc->iommu_enabled &&
+                        bc->pre_plugged));
 
     vc = (VFIOIOMMUClass *)object_class_by_name(TYPE_VFIO_IOMMU_IOMMUFD);
     ok = ok && (!vc || (is_string(vc->hiod_typename,
                                   TYPE_HOST_IOMMU_DEVICE_IOMMUFD_VFIO) &&
                         vc->dma_map && vc->dma_unmap));
+    ok = ok && check_functions();
     if (!ok) {
         *why = g_strdup("the members of a class are in another order");
     }
@@ -262,5 +329,15 @@ bool pviommu_abi_check_layout(char **why)
             return false;
         }
     }
-    return check_classes(why);
+    for (size_t i = 0; i < G_N_ELEMENTS(symbols); i++) {
+        if (!check_symbol(&symbols[i], why)) {
+            return false;
+        }
+    }
+    /* in this order: each relies on what the one before has found */
+    return check_classes(why) &&
+           pviommu_trials_run(pviommu_trials_qdev, why) &&
+           pviommu_trials_run(pviommu_trials_memory, why) &&
+           pviommu_trials_run(pviommu_trials_pci, why) &&
+           pviommu_trials_run(pviommu_trials_vfio, why);
 }

@@ -52,10 +52,12 @@ bool pviommu_abi_check_symbols(char **why);
  *
  * Compares the sizes of instances and classes that the running QEMU holds for
  * its types with sizeof, the offsets in its tables of properties with
- * offsetof, and members of classes with values that are known. A type that
- * this emulator lacks is passed over. Initializes the classes it looks at, as
- * "-device help" would. Needs pviommu_abi_check_symbols() to have passed;
- * main thread only.
+ * offsetof, members of classes with values that are known, and has QEMU use
+ * structures of ours. What this emulator lacks is passed over. Initializes the
+ * classes it looks at, as "-device help" would, and catches fatal signals
+ * while it runs; after a failure QEMU can only be ended. Needs
+ * pviommu_abi_check_symbols() to have passed, no library of ours to be loaded
+ * before, and no machine; main thread only.
  *
  * Return: true if nothing differs.
  */

@@ -17,6 +17,35 @@ from pvlab.wait import PATIENCE
 # Types that are there once the library is loaded
 TYPES = ('pviommu-pci', 'pviommu-device')
 
+# Faults of hw/pviommu/fault/meson.build that change a structure, and what the
+# refusal names
+FAULTS = {
+    'layout': 'pci-device',
+    'property-size': 'PropertyInfo',
+    'reset-size': 'resettable',
+    'reset-phases': 'members of a class',
+    'listener': 'MemoryListener',
+    'space': 'AddressSpace',
+    'region': 'MemoryRegion:',
+    'section': 'MemoryRegionSection',
+    'discard': 'RamDiscardListener',
+    'notifier': 'IOMMUNotifier',
+    'event': 'IOMMUTLBEvent',
+    'iommu-class': 'IOMMUMemoryRegionClass',
+    'pci-ops': 'PCIIOMMUOps',
+    'pci-bus': 'PCIBus',
+    'bus-child': 'BusChild',
+    'device-listener': 'DeviceListener',
+    'notify': 'Notifier:',
+    'virtio-class': 'VirtioDeviceClass',
+    'vfio-space': 'VFIOAddressSpace',
+    'vfio-container': 'VFIOContainerBase',
+    'vfio-guest': 'VFIOGuestIOMMU',
+    'vfio-device': 'VFIODevice',
+    'host-device': 'HostIOMMUDevice',
+    'iommufd': 'IOMMUFDBackend',
+}
+
 # ASan says of every program that switches stacks that it may be wrong
 SANITIZERS_OWN = re.compile(r'^(==\d+==WARNING: ASan|False positive|For '
                             r'details see).*\n', re.M)
@@ -112,6 +141,13 @@ def exports_two_symbols(plugin):
          ['qemu_plugin_install', 'qemu_plugin_version'], 'exported')
 
 
+def every_fault_is_told():
+    text = (harness.ROOT / 'hw/pviommu/fault/meson.build').read_text()
+    faults = set(re.findall(r"^  '([\w-]+)': \['abi-", text, re.M))
+    check(faults, 'no faults found')
+    same(faults, set(FAULTS), 'libraries to refuse')
+
+
 def needs_only_weak_symbols(plugin):
     out = harness.build(['nm', '-D', '--undefined-only', plugin])
     strong = [line for line in out.splitlines()
@@ -144,6 +180,8 @@ def cases(tap, sanitized):
              exports_two_symbols, plugin)
     tap.case('load: needs no symbol that would stop it from loading',
              needs_only_weak_symbols, plugin)
+    tap.case('refuse: each layout that a library is built for',
+             every_fault_is_told)
     for target, binary in harness.emulators().items():
         tap.case(f'load: {target}: registers its types', loads, binary,
                  '-plugin', plugin)
@@ -157,8 +195,9 @@ def cases(tap, sanitized):
                  refuses_second, binary, plugin)
         tap.case(f'refuse: {target}: another version', refuses, binary,
                  faulty / 'pviommu-fault-version.so', '9.99.0')
-        tap.case(f'refuse: {target}: another layout of a structure', refuses,
-                 binary, faulty / 'pviommu-fault-layout.so', 'pci-device')
+        for fault, word in FAULTS.items():
+            tap.case(f'refuse: {target}: another layout: {fault}', refuses,
+                     binary, faulty / f'pviommu-fault-{fault}.so', word)
         tap.case(f'refuse: {target}: a symbol that is not there', refuses,
                  binary, faulty / 'pviommu-fault-symbol.so',
                  'pviommu_no_such_qemu_function')

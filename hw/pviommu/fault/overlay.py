@@ -6,10 +6,63 @@ import os
 import re
 import sys
 
+
+def gains(structure):
+    """The structure has one more member, before all others."""
+    return rf'(\n(?:typedef )?struct {structure}\s*\{{)', r'\1 void *shifted;'
+
+
+def swaps(structure, first, second):
+    """Two members of the structure have changed places."""
+    return (rf'(\n(?:typedef )?struct {structure}\s*\{{.*?\n)( +{first};)'
+            rf'(.*?\n)( +{second};)', r'\1\4\3\2')
+
+
+def moves(structure, last):
+    """The structure has lost a member, and gained another before all."""
+    return (rf'(\n(?:typedef )?struct {structure}\s*\{{)(.*?\n)( +{last};)',
+            r'\1 void *shifted;\2')
+
+
 CHANGES = {
     # as if PCIDevice had gained a field in its middle
     'layout': (r'(\n    int32_t devfn;\n)', r'\n    uint64_t shifted;\1'),
     'version': (r'(#define QEMU_VERSION) "[^"]*"', r'\1 "9.99.0"'),
+    'property-size': gains('PropertyInfo'),
+    'reset-size': gains('ResettablePhases'),
+    'reset-phases': swaps('ResettablePhases', 'ResettableEnterPhase enter',
+                          'ResettableExitPhase exit'),
+    'listener': moves('MemoryListener',
+                      r'void \(\*log_global_after_sync\)[^;]*'),
+    'space': swaps('AddressSpace', r'char \*name', r'MemoryRegion \*root'),
+    'region': swaps('MemoryRegion', 'bool ram', 'bool readonly'),
+    'section': swaps('MemoryRegionSection', 'hwaddr offset_within_region',
+                     'hwaddr offset_within_address_space'),
+    'discard': gains('RamDiscardListener'),
+    'notifier': swaps('IOMMUNotifier', 'hwaddr start', 'hwaddr end'),
+    'event': gains('IOMMUTLBEvent'),
+    'iommu-class': moves('IOMMUMemoryRegionClass',
+                         r'int \(\*num_indexes\)[^;]*'),
+    'pci-ops': gains('PCIIOMMUOps'),
+    'pci-bus': swaps('PCIBus', r'const PCIIOMMUOps \*iommu_ops',
+                     r'void \*iommu_opaque'),
+    'bus-child': gains('BusChild'),
+    'device-listener': gains('DeviceListener'),
+    'notify': swaps('Notifier', r'void \(\*notify\)[^;]*',
+                    r'QLIST_ENTRY\(Notifier\) node'),
+    'virtio-class': swaps('VirtioDeviceClass', r'void \(\*get_config\)[^;]*',
+                          r'void \(\*set_config\)[^;]*'),
+    'vfio-space': swaps('VFIOAddressSpace', r'AddressSpace \*as',
+                        r'QLIST_HEAD\(, VFIOContainerBase\) containers'),
+    'vfio-container': swaps('VFIOContainerBase',
+                            r'QLIST_HEAD\(, VFIOGuestIOMMU\) giommu_list',
+                            r'QLIST_HEAD\(, VFIORamDiscardListener\) '
+                            'vrdl_list'),
+    'vfio-guest': gains('VFIOGuestIOMMU'),
+    'vfio-device': swaps('VFIODevice', r'char \*name', r'DeviceState \*dev'),
+    'host-device': swaps('HostIOMMUDevice', r'char \*name',
+                         r'void \*agent'),
+    'iommufd': swaps('IOMMUFDBackend', 'int fd', 'uint32_t users'),
 }
 
 
@@ -17,7 +70,7 @@ def main():
     fault, source, target = sys.argv[1:]
     with open(source, encoding='utf-8') as f:
         text = f.read()
-    text, count = re.subn(*CHANGES[fault], text)
+    text, count = re.subn(*CHANGES[fault], text, count=2, flags=re.S)
     if count != 1:
         sys.exit(f'{source}: nothing to change for "{fault}"')
     os.makedirs(os.path.dirname(target), exist_ok=True)
