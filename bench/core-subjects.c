@@ -8,12 +8,6 @@
 #include "le.h"
 #include "pviommu/request.h"
 
-/* What a page is mapped to */
-static uint64_t phys_of(uint64_t page)
-{
-    return (page ^ 0x5a5a) << 12;
-}
-
 /* The GTree: key and value each have memory of their own */
 
 typedef struct Interval {
@@ -62,7 +56,7 @@ static void gtree_map(void *set, uint64_t page)
     mapping = g_tree_lookup(set, interval);
     g_assert(!mapping);
     mapping = g_malloc0(sizeof(*mapping));
-    mapping->phys = phys_of(page);
+    mapping->phys = subject_phys(page);
     mapping->flags = PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE;
     g_tree_insert(set, interval, mapping);
 }
@@ -116,7 +110,7 @@ static void mappings_free(void *set)
 static void mappings_map(void *set, uint64_t page)
 {
     PviommuMapping mapping = {
-        page << 12, page << 12 | 0xfff, phys_of(page),
+        page << 12, page << 12 | 0xfff, subject_phys(page),
         PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE,
     };
     PviommuMapping found;
@@ -231,7 +225,7 @@ static void iommu_map(void *set, uint64_t page)
     le_put(bytes + 4, 4, 1);
     le_put(bytes + 8, 8, page << 12);
     le_put(bytes + 16, 8, page << 12 | 0xfff);
-    le_put(bytes + 24, 8, phys_of(page));
+    le_put(bytes + 24, 8, subject_phys(page));
     le_put(bytes + 32, 4, PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE);
     run(set, bytes, sizeof(bytes));
 }

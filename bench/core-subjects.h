@@ -23,8 +23,20 @@ typedef struct Subject {
     uint64_t (*translate)(void *set, uint64_t iova);
 } Subject;
 
+/* What all of them map a page to */
+static inline uint64_t subject_phys(uint64_t page)
+{
+    return (page ^ 0x5a5a) << 12;
+}
+
 /* A GTree as hw/virtio/virtio-iommu.c of QEMU 10.0 uses it */
 extern const Subject subject_gtree;
+
+/*
+ * QEMU's include/qemu/interval-tree.h, a mapping's node holding all of it;
+ * there if BENCH_INTERVAL_TREE is defined
+ */
+extern const Subject subject_interval;
 
 /* PviommuMappings alone */
 extern const Subject subject_mappings;

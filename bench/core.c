@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pviommu bench: the core's structures against a GTree as QEMU's own
- * virtio-iommu uses it
+ * virtio-iommu uses it, and against QEMU's interval tree
  *
  * Each figure is the median of the ratios of pairs: one run of core, one of
- * the GTree, taking turns at going first, in CPU time.  Usage:
+ * the other, taking turns at going first, in CPU time.  Usage:
  *
  *     core [LARGEST [PAIRS [NAME]]]
  *
@@ -203,7 +203,8 @@ static double median(double *values, unsigned count)
 
 /**
  * measure - run pairs
- * @subject: what to compare with the GTree
+ * @subject: what to compare
+ * @other: with what
  * @work: what it is to do
  * @load: on what
  * @pairs: how many
@@ -211,8 +212,8 @@ static double median(double *values, unsigned count)
  *
  * Return: the median of the ratios.
  */
-static double measure(const Subject *subject, Work *work, const Load *load,
-                      unsigned pairs, double times[2])
+static double measure(const Subject *subject, const Subject *other, Work *work,
+                      const Load *load, unsigned pairs, double times[2])
 {
     g_autofree double *ratios = g_new(double, pairs);
     g_autofree double *ours = g_new(double, pairs);
@@ -220,11 +221,11 @@ static double measure(const Subject *subject, Work *work, const Load *load,
 
     for (unsigned i = 0; i < pairs; i++) {
         if (i % 2) {
-            theirs[i] = work(&subject_gtree, load);
+            theirs[i] = work(other, load);
             ours[i] = work(subject, load);
         } else {
             ours[i] = work(subject, load);
-            theirs[i] = work(&subject_gtree, load);
+            theirs[i] = work(other, load);
         }
         ratios[i] = ours[i] / theirs[i];
     }
@@ -236,7 +237,7 @@ static double measure(const Subject *subject, Work *work, const Load *load,
 /**
  * struct Row - a line of the table
  * @name: what it says
- * @subject: what is compared with the GTree
+ * @subject: what is compared
  * @work: what is done
  * @order: in which mappings are made
  * @random: translate in no order
@@ -260,7 +261,7 @@ typedef struct Row {
 #define STEADY "one out, one in"
 #define REQUEST STEADY ", whole requests"
 
-static const Row rows[] = {
+static const Row gtree_rows[] = {
     { TRANSLATE " in that order", &subject_iommu, work_translate,
       DESCENDING, false, 1.05, 1.05 },
     { TRANSLATE " at random", &subject_iommu, work_translate,
@@ -278,8 +279,27 @@ static const Row rows[] = {
     { REQUEST, &subject_iommu, work_steady, RANDOM, false, 0, 0 },
 };
 
+#ifdef BENCH_INTERVAL_TREE
+/* One tree beside another; to know, so without limits */
+static const Row interval_rows[] = {
+    { TRANSLATE " in that order", &subject_mappings, work_translate,
+      DESCENDING, false, 0, 0 },
+    { TRANSLATE " at random", &subject_mappings, work_translate,
+      DESCENDING, true, 0, 0 },
+    { TRANSLATE " at random", &subject_mappings, work_translate,
+      RANDOM, true, 0, 0 },
+    { FILL, &subject_mappings, work_fill_drain, ASCENDING, false, 0, 0 },
+    { FILL, &subject_mappings, work_fill_drain, DESCENDING, false, 0, 0 },
+    { FILL, &subject_mappings, work_fill_drain, RANDOM, false, 0, 0 },
+    { STEADY, &subject_mappings, work_steady, ASCENDING, false, 0, 0 },
+    { STEADY, &subject_mappings, work_steady, DESCENDING, false, 0, 0 },
+    { STEADY, &subject_mappings, work_steady, RANDOM, false, 0, 0 },
+};
+#endif
+
 /* Print a row; false when a figure is above what is allowed */
-static bool print_row(const Row *row, uint64_t largest, unsigned pairs)
+static bool print_row(const Row *row, const Subject *other, uint64_t largest,
+                      unsigned pairs)
 {
     bool fine = true;
 
@@ -290,7 +310,7 @@ static bool print_row(const Row *row, uint64_t largest, unsigned pairs)
         Load load;
 
         load_init(&load, sizes[i], row->order, row->random);
-        ratio = measure(row->subject, row->work, &load, pairs, times);
+        ratio = measure(row->subject, other, row->work, &load, pairs, times);
         load_clear(&load);
         printf(" %.2f (%.0f/%.0f)", ratio, times[0] * 1e9, times[1] * 1e9);
         if (limit > 0 && ratio > limit) {
@@ -439,6 +459,27 @@ static bool print_memories(uint64_t largest)
     print_head("structure", largest);
     fine = print_memory(&subject_mappings, "core", largest, 64);
     print_memory(&subject_gtree, "GTree", largest, 1e9);
+#ifdef BENCH_INTERVAL_TREE
+    print_memory(&subject_interval, "interval tree", largest, 1e9);
+#endif
+    return fine;
+}
+
+/* All rows of a comparison whose names begin so */
+static bool print_rows(const Row *rows, unsigned count, const char *beginning,
+                       const Subject *other, const char *other_name,
+                       uint64_t largest, unsigned pairs)
+{
+    bool fine = true;
+
+    printf("\nMedian of the ratios core / %s over %u pairs, and ns an "
+           "operation of both\n", other_name, pairs);
+    print_head("what", largest);
+    for (unsigned i = 0; i < count; i++) {
+        if (g_str_has_prefix(rows[i].name, beginning)) {
+            fine &= print_row(&rows[i], other, largest, pairs);
+        }
+    }
     return fine;
 }
 
@@ -484,14 +525,12 @@ int main(int argc, char **argv)
     if (g_str_has_prefix(MEMORY, name)) {
         fine &= run_memories(argv);
     }
-    printf("\nMedian of the ratios core / GTree over %u pairs, and ns an "
-           "operation of both\n", pairs);
-    print_head("what", largest);
-    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
-        if (g_str_has_prefix(rows[i].name, name)) {
-            fine &= print_row(&rows[i], largest, pairs);
-        }
-    }
+    fine &= print_rows(gtree_rows, G_N_ELEMENTS(gtree_rows), name,
+                       &subject_gtree, "GTree", largest, pairs);
+#ifdef BENCH_INTERVAL_TREE
+    fine &= print_rows(interval_rows, G_N_ELEMENTS(interval_rows), name,
+                       &subject_interval, "interval tree", largest, pairs);
+#endif
     printf("\n%s\n", fine ? "All within the limits." : "Over a limit.");
     return fine ? 0 : 1;
 }
