@@ -258,8 +258,7 @@ Hostile *hostile_start(uint64_t seed)
 {
     static const char *const properties[] = {
         NULL, "boot-bypass=off", "granule=64k,max-domains=2",
-        "max-mappings=20,keep-bypass=off",
-        "granule=1,max-mappings=50,iommu_platform=on",
+        "max-mappings=20,keep-bypass=off,iommu_platform=on",
     };
     Hostile *h = g_new0(Hostile, 1);
     g_autofree char *library = watch_library();
