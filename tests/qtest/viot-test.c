@@ -254,6 +254,52 @@ static void scope_of_none(void)
     viommu_stop(v);
 }
 
+#define PORT(addr) "-device pcie-root-port,id=r" addr ",addr=" addr \
+                   ",chassis=" addr " "
+
+/*
+ * More is plugged, and splits more ranges, than there was room kept for: the
+ * table stays as it was, and that is said once
+ */
+static void no_room(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/pviommu-messages-%d",
+                                            g_get_tmp_dir(), getpid());
+    g_autofree char *args = g_strdup_printf(PORT("3") PORT("4") PORT("5")
+                                            PORT("6") " 2>%s ", path);
+    Viommu *v = viommu_boot("scope=passthrough", args);
+    g_autofree char *before = nodes(v);
+    g_autofree char *text = NULL;
+    const char *said;
+
+    for (unsigned port = 3; port <= 6; port++) {
+        for (int function = 6; function >= 0; function -= 2) {
+            g_autofree char *id = g_strdup_printf("d%u%d", port, function);
+            g_autofree char *bus = g_strdup_printf("r%u", port);
+            g_autofree char *addr = g_strdup_printf("0.%d", function);
+
+            qtest_qmp_device_add(v->qts, "edu", id, "{'bus': %s, 'addr': %s, "
+                                 "'multifunction': true}", bus, addr);
+        }
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        g_autofree char *after = NULL;
+
+        qtest_system_reset(v->qts);
+        for (unsigned port = 3; port <= 6; port++) {
+            viommu_set_bridge(v, port << 3, 0, port, port);
+        }
+        after = nodes(v);
+        g_assert_cmpstr(after, ==, before);
+    }
+    viommu_stop(v);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    unlink(path);
+    said = strstr(text, "VIOT has no room");
+    g_assert_nonnull(said);
+    g_assert_null(strstr(said + 1, "VIOT has no room"));
+}
+
 static void root_that_bypasses(void)
 {
     Viommu *v = viommu_boot(NULL, "-M default_bus_bypass_iommu=on " EDU_A);
@@ -309,6 +355,7 @@ int main(int argc, char **argv)
     ADD("viot/expander-alone", expander_alone);
     ADD("viot/scope", scope);
     ADD("viot/scope-of-none", scope_of_none);
+    ADD("viot/no-room", no_room);
     ADD("viot/root-that-bypasses", root_that_bypasses);
     ADD("viot/roots-that-bypass", roots_that_bypass);
     ADD("viot/after-a-reset", after_a_reset);

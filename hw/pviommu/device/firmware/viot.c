@@ -135,6 +135,8 @@ GByteArray *pviommu_viot_build(void)
 
 void pviommu_viot_refresh(void)
 {
+    static bool told_no_room;
+
     for (uint8_t *old = acpi_table_first(); old; old = acpi_table_next(old)) {
         GByteArray *table;
 
@@ -145,6 +147,13 @@ void pviommu_viot_refresh(void)
         if (table->len <= acpi_table_len(old)) {
             memset(old, 0, acpi_table_len(old));
             memcpy(old, table->data, table->len);
+        } else if (!told_no_room) {
+            /* The guest has this built at each reset: once is enough */
+            told_no_room = true;
+            warn_report("pviommu: the ACPI table VIOT has no room for all "
+                        "that was plugged: the guest is told of the devices "
+                        "behind the IOMMU as they were before. Start QEMU "
+                        "with those devices to have it told of all");
         }
         g_byte_array_free(table, TRUE);
     }
