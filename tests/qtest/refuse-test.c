@@ -570,6 +570,23 @@ static void host_path_falls_back(void)
     g_assert_null(strstr(first + 1, "host-path=auto"));
 }
 
+/* One that may fail of something else is told of too */
+static void host_path_falls_back_twice(void)
+{
+    g_autofree char *args =
+        with_host("", PASSED ",fail=hwpt-alloc:1:25 -object iommufd,id=second "
+                  "-device pviommu-observer,watch=iommufd,iommufd=second,"
+                  "fail=hwpt-alloc:1:25");
+    g_autofree char *err = NULL;
+    const char *first;
+
+    g_assert_cmpint(run(args, &err), ==, 0);
+    first = strstr(err, "takes container for devices with iommufd object "
+                   "'host'");
+    g_assert_nonnull(first);
+    g_assert_nonnull(strstr(first, "with iommufd object 'second'"));
+}
+
 /* QEMU gives it memory itself; on x86 the observer's library has a likeness */
 static void vfio_platform(void)
 {
@@ -611,6 +628,8 @@ int main(int argc, char **argv)
     qtest_add_func("pviommu/refuse/only-migratable", migration);
     qtest_add_func("pviommu/refuse/locked-memory", locked_memory);
     qtest_add_func("pviommu/refuse/host-path", host_path);
+    qtest_add_func("pviommu/refuse/host-path-falls-back-twice",
+                   host_path_falls_back_twice);
     qtest_add_func("pviommu/refuse/host-path-falls-back",
                    host_path_falls_back);
     return g_test_run();

@@ -194,7 +194,6 @@ typedef enum PviommuScope {
  * @table_root: holds no more than @table_msi
  * @table_msi: alias of the MSI region
  * @table_as: what devices on host page tables are given as address space
- * @probe_told: the operator was told that host-path=auto found no iommufd
  * @listener: tells of devices that come and go
  * @tidy: looks for those that left without a word
  * @memory: tells of guest memory that comes and goes
@@ -248,7 +247,6 @@ struct PviommuDevice {
     MemoryRegion table_root;
     MemoryRegion table_msi;
     AddressSpace table_as;
-    bool probe_told;
     DeviceListener listener;
     QEMUBH *tidy;
     PviommuMemory memory;

@@ -37,13 +37,13 @@ bool pviommu_choice_is_tables(PviommuDevice *s, PCIDevice *pdev)
     ok = pviommu_iommufd_probe(backend, &err);
     g_hash_table_insert(s->probed, object_ref(OBJECT(backend)),
                         GINT_TO_POINTER(ok));
-    if (!ok && !s->probe_told) {
-        /* VFIO may fail of the same, and say less */
-        s->probe_told = true;
-        error_prepend(&err, "pviommu: host-path=%s: ",
-                      s->host_path == PVIOMMU_HOST_PATH_IOMMUFD ? "iommufd"
-                      : "auto takes container for devices with an iommufd "
-                        "object");
+    if (!ok) {
+        /* Once for each object; VFIO may fail of the same, and say less */
+        error_prepend(&err, "pviommu: host-path=%s iommufd object '%s': ",
+                      s->host_path == PVIOMMU_HOST_PATH_IOMMUFD
+                      ? "iommufd, but for"
+                      : "auto takes container for devices with",
+                      object_get_canonical_path_component(OBJECT(backend)));
         warn_report_err(err);
     } else {
         error_free(err);
