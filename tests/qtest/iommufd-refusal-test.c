@@ -91,6 +91,44 @@ static void test_detached(void)
     scene_end(&s);
 }
 
+/* Nor even detached: then the table may hold nothing, whoever else is on it */
+static void test_not_detached(void)
+{
+    const unsigned detach = OBSERVER_FAIL + 4 * OBSERVER_CALL_DETACH;
+    static const char *const keep[] = { "keep-bypass=off", "keep-bypass=on" };
+
+    for (unsigned i = 0; i < 2; i++) {
+        Scene s = start(keep[i], true);
+
+        for (unsigned round = 0; round < 2; round++) {
+            /* From the domain, then from bypass */
+            if (!round) {
+                assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+            }
+            watch_fail(s.w[0], detach, 1, 1, EIO);
+            watch_fail(s.w[0], OBSERVER_FAIL_ATTACH, 1, 1000, ENOMEM);
+            if (!round) {
+                assert_status(viommu_detach(s.v, 1, s.w[0]->endpoint), OK);
+                assert_state(s.v, s.w[1]->endpoint, "blocked");
+                assert_holds_nothing(s.w[1]);
+            } else {
+                viommu_set_bypass(s.v, 0);
+            }
+            assert_state(s.v, s.w[0]->endpoint, "blocked");
+            assert_holds_nothing(s.w[0]);
+            g_assert_false(watch_dma(s.w[0], OBSERVER_READ, PHYS, 1));
+            watch_set(s.w[0], OBSERVER_FAIL_ATTACH, 0);
+            viommu_set_bypass(s.v, 0);
+            viommu_set_bypass(s.v, 1);
+            assert_state(s.v, s.w[0]->endpoint, "bypass");
+            assert_holds_ram(s.w[0]);
+            assert_status(viommu_attach(s.v, 1, s.w[1]->endpoint), OK);
+            assert_holds(s.w[1], &s.m);
+        }
+        scene_end(&s);
+    }
+}
+
 /* Nothing is known of what a table holds: all that are on it are blocked */
 static void test_table_lost(void)
 {
@@ -375,6 +413,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD("iommufd/attach-errors", test_attach_errors);
     ADD("iommufd/detached", test_detached);
+    ADD("iommufd/not-detached", test_not_detached);
     ADD("iommufd/table-lost", test_table_lost);
     ADD("iommufd/unmap-finds-nothing", test_unmap_finds_nothing);
     ADD("iommufd/not-freed", test_not_freed);

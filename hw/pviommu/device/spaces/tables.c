@@ -110,16 +110,23 @@ PviommuSpace *pviommu_table_user(PviommuDevice *s, const PviommuTable *table)
     return NULL;
 }
 
-/* From here on no device is moved to the table, and who leaves it leaves it */
-static void forget_table(PviommuTable *table)
+/*
+ * From here on no device is moved to the table, and who leaves it leaves it.
+ * Returns false when that was so before: it is being lost.
+ */
+static bool forget_table(PviommuTable *table)
 {
     guint i;
 
     if (table->iommufd->bypass == table) {
         table->iommufd->bypass = NULL;
-    } else if (g_ptr_array_find(table->owner, table, &i)) {
-        g_ptr_array_steal_index(table->owner, i);
+        return true;
     }
+    if (!table->owner || !g_ptr_array_find(table->owner, table, &i)) {
+        return false;
+    }
+    g_ptr_array_steal_index(table->owner, i);
+    return true;
 }
 
 static void free_table(PviommuTable *table)
@@ -132,7 +139,9 @@ void pviommu_table_lose(PviommuDevice *s, PviommuTable *table)
 {
     PviommuSpace *space;
 
-    forget_table(table);
+    if (!forget_table(table)) {
+        return;
+    }
     while ((space = pviommu_table_user(s, table))) {
         pviommu_space_lose(space);
     }
@@ -261,6 +270,10 @@ static int show(PviommuSpace *space, PviommuState want)
         if (ret) {
             pviommu_space_refused(space, "another page table", -ret);
         }
+    }
+    if (ret && !table) {
+        pviommu_table_lose(s, was);     /* a device does not leave it */
+        return ret;
     }
     if (ret && table && !pviommu_table_user(s, table)) {
         free_table(table);      /* made for nothing, or of no use */
