@@ -6,6 +6,9 @@
 #ifndef TESTS_QTEST_VHOST_USER_H
 #define TESTS_QTEST_VHOST_USER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 typedef struct VhostUser VhostUser;
 
 /**

@@ -28,9 +28,10 @@ static PCIBus *iommu_bus(PCIBus *bus)
 /* The IOMMU of ours that took this very bus, or NULL */
 static PviommuDevice *owner_of(const PCIBus *bus)
 {
-    PviommuDevice *s = NULL;
+    PviommuDevice *s = pviommu_next(NULL);
 
-    while ((s = pviommu_next(s)) && s != bus->iommu_opaque) {
+    while (s && s != bus->iommu_opaque) {
+        s = pviommu_next(s);
     }
     return s;
 }
