@@ -7,6 +7,7 @@
  */
 #include "qemu/osdep.h"
 
+#include "qemu/main-loop.h"
 #include "pviommu/host.h"
 
 void pviommu_container_foreach(AddressSpace *as, PviommuContainerFunc *func,
@@ -16,6 +17,7 @@ void pviommu_container_foreach(AddressSpace *as, PviommuContainerFunc *func,
     VFIOAddressSpace *space = vfio_get_address_space(as);
     VFIOContainerBase *container;
 
+    g_assert(bql_locked());
     QLIST_FOREACH(container, &space->containers, next) {
         if (!func(container, opaque)) {
             break;

@@ -5,6 +5,7 @@
 #include "qemu/osdep.h"
 
 #include "qapi/error.h"
+#include "qemu/main-loop.h"
 #include "pviommu/iommufd.h"
 
 /* A receiver; with all zeros, the place before the first */
@@ -33,6 +34,7 @@ static bool next_receiver(const PviommuHost *host, Receiver *r)
 {
     IOMMUNotifier *n;
 
+    g_assert(bql_locked());
     if (host->table) {
         if (r->ops) {
             return false;

@@ -9,12 +9,14 @@
 #include <linux/vfio.h>
 
 #include "qapi/error.h"
+#include "qemu/main-loop.h"
 #include "qemu/range.h"
 #include "pviommu/abi.h"
 #include "pviommu/iommufd.h"
 
 static int call(int fd, unsigned long request, void *argument)
 {
+    g_assert(bql_locked());
     return RETRY_ON_EINTR(ioctl(fd, request, argument)) ? -errno : 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
+#include "qemu/main-loop.h"
 #include "common/common.h"
 
 bool pviommu_endpoint_is_there(const PviommuBusEndpoint *e)
@@ -21,6 +22,7 @@ PviommuBusEndpoint *pviommu_endpoint_first(const PviommuSpace *space,
 {
     const GPtrArray *list = space->device->endpoints;
 
+    g_assert(bql_locked());
     for (unsigned i = 0; i < list->len; i++) {
         PviommuBusEndpoint *e = g_ptr_array_index(list, i);
 

@@ -42,6 +42,7 @@ unsigned pviommu_faults_take(PviommuDevice *s, PviommuFault *taken)
     PviommuFaults *faults = &s->faults;
     unsigned count;
 
+    g_assert(bql_locked());
     QEMU_LOCK_GUARD(&faults->lock);
     count = faults->count;
     memcpy(taken, faults->pending, count * sizeof(taken[0]));

@@ -4,12 +4,14 @@
  */
 #include "qemu/osdep.h"
 
+#include "qemu/main-loop.h"
 #include "common/common.h"
 
 static QTAILQ_HEAD(, PviommuDevice) all = QTAILQ_HEAD_INITIALIZER(all);
 
 PviommuDevice *pviommu_next(const PviommuDevice *s)
 {
+    g_assert(bql_locked());
     return s ? QTAILQ_NEXT(s, next) : QTAILQ_FIRST(&all);
 }
 

@@ -6,6 +6,7 @@
 
 #include "qemu/error-report.h"
 #include "qemu/log.h"
+#include "qemu/main-loop.h"
 #include "common/common.h"
 
 const char *pviommu_device_mistake_name(unsigned mistake)
@@ -25,6 +26,7 @@ const char *pviommu_device_mistake_name(unsigned mistake)
 void pviommu_device_mistake(PviommuDevice *s, unsigned mistake,
                             const char *detail)
 {
+    g_assert(bql_locked());
     s->counters.mistakes[mistake]++;
     if (s->said & BIT_ULL(mistake)) {
         return;
