@@ -197,7 +197,7 @@ static void refused_lets_go(void)
     qtest_qmp_device_add(v->qts, "virtio-blk-pci", "hot", "{'bus': 'br',"
                          " 'addr': '1', 'drive': 'disk'}");
     set_numbers(v);
-    assert_state(v, SLOT(1), "bypass");
+    assert_state(v, ALIAS, "bypass");
     viommu_stop(v);
 }
 

@@ -320,6 +320,45 @@ static void properties_of_the_type(void)
     qtest_quit(qts);
 }
 
+/* Why an endpoint is said to be unprotected, or NULL if it is not */
+static char *reason_of(Viommu *v, uint32_t endpoint)
+{
+    QDict *answer = viommu_get(v, "endpoints");
+    char *reason = NULL;
+    QListEntry *entry;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), entry) {
+        QDict *dict = qobject_to(QDict, qlist_entry_obj(entry));
+
+        if (qdict_get_int(dict, "id") == endpoint) {
+            reason = g_strdup(qdict_get_try_str(dict, "reason"));
+            g_assert_cmpint(!reason, ==, !g_str_equal(
+                qdict_get_str(dict, "state"), "unprotected"));
+        }
+    }
+    qobject_unref(answer);
+    return reason;
+}
+
+/* Attached or not, it reaches all memory, and that is what is shown */
+static void unprotected(void)
+{
+    Viommu *v = viommu_start("boot-bypass=off", EDU_A
+                             "-device virtio-rng-pci,addr=5.0 "
+                             "-device virtio-rng-pci,addr=6.0,"
+                             "iommu_platform=on,disable-legacy=on ");
+    g_autofree char *forgot = reason_of(v, 0x28);
+
+    g_assert_cmpstr(forgot, ==, "iommu_platform=on is not given");
+    g_assert_null(reason_of(v, EP_A));
+    g_assert_null(reason_of(v, 0x30));
+    assert_status(viommu_attach(v, 1, 0x28), OK);
+    assert_status(viommu_attach(v, 1, 0x30), OK);
+    assert_state(v, 0x28, "unprotected");
+    assert_state(v, 0x30, "translated");
+    viommu_stop(v);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -334,5 +373,6 @@ int main(int argc, char **argv)
     ADD("log/guest-errors-once", guest_errors_are_logged_once);
     ADD("migration/refused", migration_refused);
     ADD("migration/savevm-refused", savevm_refused);
+    ADD_PCI("introspect/unprotected", unprotected);
     return g_test_run();
 }

@@ -18,12 +18,16 @@ static const char *emulator = "QTEST_QEMU_BINARY";
 static const char *before = "";
 static const char *by = "";
 
-/* Run the emulator to its first monitor command: its status and stderr */
-static int run(const char *args, char **err)
+/*
+ * Run the emulator for some monitor commands, if any: its status, and stderr
+ * with what the monitor says of them
+ */
+static int run_commands(const char *args, const char *commands, char **err)
 {
     g_autofree char *line = g_strdup_printf(
-        "%s echo quit | exec %s %s -display none -nodefaults -S -accel tcg "
-        "-monitor stdio %s >/dev/null", before, by, getenv(emulator), args);
+        "%s printf '%s\\nquit\\n' | exec %s %s -display none -nodefaults -S "
+        "-accel tcg -monitor stdio %s %s", before, commands, by,
+        getenv(emulator), args, commands[0] ? ">&2" : ">/dev/null");
     const char *argv[] = { "/bin/sh", "-c", line, NULL };
     GError *error = NULL;
     int status;
@@ -33,6 +37,11 @@ static int run(const char *args, char **err)
     g_assert_no_error(error);
     g_assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
+}
+
+static int run(const char *args, char **err)
+{
+    return run_commands(args, "", err);
 }
 
 /* What follows the echo of an option in an error: "NAME: OPTION: MESSAGE" */
@@ -605,6 +614,41 @@ static void migration(void)
             "cannot migrate");
 }
 
+#define PAST "is not protected by the IOMMU and reaches all of guest memory: "
+#define FORGOT "virtio-rng-pci forgot " PAST "iommu_platform=on is not given"
+
+/* One warning a device that QEMU lets past every IOMMU */
+static void unprotected(void)
+{
+    takes("-M q35 " P " -device virtio-rng-pci,id=forgot", FORGOT);
+    takes("-M q35 " P " -device virtio-rng-pci,iommu_platform=on,"
+          "disable-legacy=on", NULL);
+    takes("-M q35 " P ",scope=5.0 -device e1000e,addr=5.0 "
+          "-device virtio-rng-pci,id=forgot", NULL);
+    takes("-M q35 " P " -device usb-ehci,id=usb", "usb-ehci usb " PAST);
+    takes("-M q35 " P " -device qemu-xhci,id=usb", NULL);
+    takes("-M q35 " P " -device pvscsi,id=disks", "pvscsi disks " PAST);
+    takes("-M q35,default_bus_bypass_iommu=on " P " -device e1000e,id=net",
+          "e1000e net " PAST "its root bus has bypass_iommu=on");
+    takes("-M q35 -device pxb-pcie,id=x,bus_nr=64,bypass_iommu=on " PORT Q
+          " -device e1000e,bus=rp,id=net", "e1000e net " PAST);
+}
+
+static void unprotected_hotplug(void)
+{
+    const char *args = "-M q35 " P " -device pcie-root-port,id=rp";
+    g_autofree char *err = NULL, *none = NULL;
+
+    g_assert_cmpint(run_commands(args, "device_add virtio-rng-pci,bus=rp,"
+                                 "id=forgot", &err), ==, 0);
+    g_assert_nonnull(strstr(err, FORGOT));
+    g_assert_null(strstr(strstr(err, FORGOT) + 1, "pviommu"));
+    g_assert_cmpint(run_commands(args, "device_add virtio-rng-pci,bus=rp,"
+                                 "iommu_platform=on,disable-legacy=on", &none),
+                    ==, 0);
+    g_assert_null(strstr(none, "pviommu"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -632,5 +676,8 @@ int main(int argc, char **argv)
                    host_path_falls_back_twice);
     qtest_add_func("pviommu/refuse/host-path-falls-back",
                    host_path_falls_back);
+    qtest_add_func("pviommu/refuse/unprotected", unprotected);
+    qtest_add_func("pviommu/refuse/unprotected-hotplug",
+                   unprotected_hotplug);
     return g_test_run();
 }

@@ -240,7 +240,7 @@ static void behind_an_expander(void)
     viommu_stop(v);
 }
 
-/* A root that bypasses has no endpoints behind it */
+/* What is behind a root that bypasses is shown, and is no endpoint */
 static void root_that_bypasses(void)
 {
     Viommu *v = viommu_start("boot-bypass=off",
@@ -251,7 +251,7 @@ static void root_that_bypasses(void)
     Edu *edu;
 
     viommu_set_bridge(v, 0x4000, 0x40, 0x41, 0x41);
-    assert_state(v, 0x4100, "none");
+    assert_state(v, 0x4100, "unprotected");
     assert_status(viommu_attach(v, 1, 0x4100), NOENT);
     edu = edu_open_filled(v, 0x4100);
     g_assert_true(edu_reaches(edu, TARGET, TARGET));

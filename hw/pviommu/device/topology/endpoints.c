@@ -306,6 +306,9 @@ static void realized(DeviceListener *listener, DeviceState *dev)
         return;
     }
     space = space_of(s, pdev);
+    if (dev->hotplugged && (space || pviommu_is_past_bus(s, pdev))) {
+        pviommu_unprotected_warn(s, dev);
+    }
     if (!space) {
         return;         /* an IOMMU, or behind another one, or behind none */
     }

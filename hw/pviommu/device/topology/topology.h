@@ -161,6 +161,45 @@ void pviommu_slots_check(void);
  */
 void pviommu_slots_leave(PviommuDevice *s);
 
+/**
+ * pviommu_is_past_bus - whether a function is let past by its root bus
+ * @s: the device
+ * @pdev: the function
+ *
+ * Return: true if it would be an endpoint but for bypass_iommu.
+ */
+bool pviommu_is_past_bus(PviommuDevice *s, PCIDevice *pdev);
+
+/**
+ * pviommu_past_bus - list the functions that their root bus lets past
+ * @s: the device
+ *
+ * Return: PCIDevice *, to be freed by g_ptr_array_unref().
+ */
+GPtrArray *pviommu_past_bus(PviommuDevice *s);
+
+/**
+ * pviommu_unprotected - whether QEMU lets a device past every IOMMU
+ * @s: the device
+ * @dev: an endpoint's, or one of pviommu_past_bus()
+ *
+ * Return: why it reaches all of guest memory, or NULL if it does not.
+ */
+const char *pviommu_unprotected(PviommuDevice *s, DeviceState *dev);
+
+/**
+ * pviommu_unprotected_warn - tell the operator if a device is unprotected
+ * @s: the device
+ * @dev: as for pviommu_unprotected()
+ */
+void pviommu_unprotected_warn(PviommuDevice *s, DeviceState *dev);
+
+/**
+ * pviommu_unprotected_warn_all - the same of all that there are
+ * @s: the device; all devices of the command line exist
+ */
+void pviommu_unprotected_warn_all(PviommuDevice *s);
+
 /* What QEMU asks about the functions behind an IOMMU: a PviommuDevice */
 extern const PCIIOMMUOps pviommu_pci_iommu_ops;
 

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 
+#include "hw/pci/pci_device.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 #include "qobject/qnum.h"
@@ -75,6 +76,38 @@ static QObject *read_domains(PviommuDevice *s)
     return QOBJECT(domains.list);
 }
 
+/* What is known of any device; @state is NULL for one that is unprotected */
+static QDict *new_entry(PviommuDevice *s, DeviceState *dev, uint64_t id,
+                        const char *state)
+{
+    g_autofree char *path = object_get_canonical_path(OBJECT(dev));
+    QDict *entry = qdict_new();
+
+    qdict_put_obj(entry, "id", number(id));
+    qdict_put_str(entry, "device", path);
+    qdict_put_str(entry, "type", object_get_typename(OBJECT(dev)));
+    qdict_put_str(entry, "state", state ?: "unprotected");
+    if (!state) {
+        qdict_put_str(entry, "reason", pviommu_unprotected(s, dev));
+    }
+    return entry;
+}
+
+/* Functions that no request can name, as they are past the IOMMU */
+static void add_past_bus(PviommuDevice *s, QList *list)
+{
+    g_autoptr(GPtrArray) past = pviommu_past_bus(s);
+
+    for (unsigned i = 0; i < past->len; i++) {
+        PCIDevice *pdev = g_ptr_array_index(past, i);
+        QDict *entry = new_entry(s, DEVICE(pdev), pci_get_bdf(pdev), NULL);
+
+        qdict_put_str(entry, "host-path", "none");
+        qdict_put_bool(entry, "fenced", false);
+        qlist_append(list, entry);
+    }
+}
+
 static QObject *read_endpoints(PviommuDevice *s)
 {
     QList *list = qlist_new();
@@ -83,20 +116,16 @@ static QObject *read_endpoints(PviommuDevice *s)
     for (unsigned i = 0; i < s->endpoints->len; i++) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
         PviommuDomain *domain = pviommu_endpoint_domain(e->endpoint);
-        g_autofree char *path = object_get_canonical_path(OBJECT(e->dev));
         g_autofree char *host = e->space->ops->devices(e->space);
+        bool past = !e->requester && pviommu_unprotected(s, e->dev);
         uint64_t id = pviommu_endpoint_id(e->endpoint);
-        QDict *entry = qdict_new();
+        QDict *entry;
 
         if (id == PVIOMMU_NO_ID) {
-            qobject_unref(entry);
             continue;
         }
-        qdict_put_obj(entry, "id", number(id));
-        qdict_put_str(entry, "device", path);
-        qdict_put_str(entry, "type", object_get_typename(OBJECT(e->dev)));
-        qdict_put_str(entry, "state",
-                      state_name(pviommu_group_state(e->space->group)));
+        entry = new_entry(s, e->dev, id, past ? NULL
+                          : state_name(pviommu_group_state(e->space->group)));
         qdict_put_str(entry, "host-path", e->space->ops->path(e->space));
         if (host) {
             qdict_put_str(entry, "host-device", host);
@@ -108,6 +137,7 @@ static QObject *read_endpoints(PviommuDevice *s)
         }
         qlist_append(list, entry);
     }
+    add_past_bus(s, list);
     return QOBJECT(list);
 }
 

@@ -153,6 +153,7 @@ static void ready(Notifier *notifier, void *data)
                     s->primary_bus ? " of bus " : "",
                     s->primary_bus ? BUS(s->primary_bus)->name : "");
     }
+    pviommu_unprotected_warn_all(s);
     pviommu_slots_check();
     pviommu_host_info_freeze(s);
     get_config(VIRTIO_DEVICE(s), VIRTIO_DEVICE(s)->config);
