@@ -7,7 +7,7 @@ import signal
 from driven import A, BLOCKED, BYPASS, BYPASS_DOMAIN, Driven
 from pvlab.tap import check, same
 from replay import fill, name_of
-from rough import dmar_faults, settle, vmstat
+from lifecycle import dmar_faults, settle, vmstat
 
 
 def end_by_quit(guest: Driven):

@@ -6,7 +6,7 @@ from driven import A, B, BLOCKED, BYPASS, BYPASS_DOMAIN, Driven
 from pvlab import driver
 from pvlab.tap import same
 from replay import MIB, OWN, PAGE, fill, name_of
-from rough import settle, vmstat
+from lifecycle import settle, vmstat
 
 # The disk is in B, too
 STATES = (BLOCKED, BYPASS, BYPASS_DOMAIN, B, OWN)

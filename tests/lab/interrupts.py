@@ -19,7 +19,7 @@ RAISE, ACKNOWLEDGE = 0x60, 0x64
 TAKEN, ARRIVED = "vfio_msi_interrupt", "apic_deliver_irq"
 
 
-class Raised:
+class Interrupts:
     """The cases of one machine."""
 
     def __init__(self, guest: Driven, trace):
@@ -63,9 +63,9 @@ def cases(lab, backend):
     names = [f"{backend}/{row[0]}" for row in CASES]
     if not lab.wanted(*names):
         return
-    trace = Path(f"/run/{backend}-raised.trace")
-    with Driven(f"{backend}-raised", lab.iommu, backend, more=(
+    trace = Path(f"/run/{backend}-interrupts.trace")
+    with Driven(f"{backend}-interrupts", lab.iommu, backend, more=(
             "-trace", TAKEN, "-trace", ARRIVED, "-D", trace)) as guest:
-        raised = Raised(guest, trace)
+        interrupts = Interrupts(guest, trace)
         for name, (_, state) in zip(names, CASES):
-            lab.results.case(name, raised.arrives, state)
+            lab.results.case(name, interrupts.arrives, state)

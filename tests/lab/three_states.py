@@ -15,7 +15,7 @@ STATES = (BYPASS_DOMAIN, A, BLOCKED)
 SLOT, BAR = 8, 0xE0200000
 
 
-class Three:
+class ThreeStates:
     """The cases of one machine: the disk and two engines."""
 
     def __init__(self, guest: Driven):
@@ -78,7 +78,7 @@ class Three:
         same(reach.page(other), mark, "what it must not reach")
 
 
-CASES = [("three/" + "-".join(map(name_of, states)), states)
+CASES = [("three-states/" + "-".join(map(name_of, states)), states)
          for states in itertools.permutations(STATES)]
 
 
@@ -88,9 +88,9 @@ def cases(lab, backend):
     if not lab.wanted(*names):
         return
     vfio.bind(host.SECOND_EDU)
-    with Driven(f"{backend}-three", lab.iommu, backend, also={
+    with Driven(f"{backend}-three-states", lab.iommu, backend, also={
             "second": Endpoint(SLOT << 3, host.SECOND_EDU, addr=SLOT)
             }) as guest:
-        three = Three(guest)
+        three = ThreeStates(guest)
         for name, (_, states) in zip(names, CASES):
             lab.results.case(name, three.round, *states)

@@ -49,7 +49,7 @@ def dmar_faults() -> list[str]:
             ("fault" in line or "Request" in line)]
 
 
-class Rough:
+class Lifecycle:
     """The cases of one running guest."""
 
     def __init__(self, lab, running):
@@ -153,7 +153,8 @@ def settle(before):
 def cases(lab, backend):
     """All cases over one kind of container."""
     def case(name, function, *words):
-        return lab.results.case(f"{backend}/rough/{name}", function, *words)
+        return lab.results.case(f"{backend}/lifecycle/{name}", function,
+                                *words)
 
     def no_fault():
         same(dmar_faults()[faults:], [], "faults in the host's log")
@@ -163,7 +164,7 @@ def cases(lab, backend):
         with lab.start(name, properties=properties, iommufd=iommufd,
                        more=("-S",) if reach in (blocked, bypass) else ()
                        ) as running:
-            reach(Rough(lab, running))
+            reach(Lifecycle(lab, running))
             check(vmstat() != before, "the guest has taken nothing")
             running.machine.process.send_signal(signal.SIGKILL)
             running.machine.wait()
@@ -172,10 +173,10 @@ def cases(lab, backend):
 
     iommufd = backend == "iommufd"
     before, faults = vmstat(), len(dmar_faults())
-    if lab.wanted(*(f"{backend}/rough/{name}" for name in NAMES)):
-        with lab.start(f"{backend}-rough", engine=True,
+    if lab.wanted(*(f"{backend}/lifecycle/{name}" for name in NAMES)):
+        with lab.start(f"{backend}-lifecycle", engine=True,
                        iommufd=iommufd) as running:
-            guest = Rough(lab, running)
+            guest = Lifecycle(lab, running)
             guest.boot()
             case(NAMES[0], guest.identity_and_dma)
             case(NAMES[1], guest.unbind_and_bind)

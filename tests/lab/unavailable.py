@@ -13,7 +13,7 @@ NODE = Path("/dev/iommu")
 NO_RIGHTS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
-class Ways:
+class Unavailable:
     """Starts of QEMU that fail."""
 
     def __init__(self, lab, name, wrapper=()):
@@ -72,21 +72,22 @@ def mode(path, value):
 def without_iommufd(lab):
     """A host whose kernel has no iommufd."""
     lab.iommu.require_ours("way to choose")
-    ways = Ways(lab, "ways")
+    guest = Unavailable(lab, "unavailable")
     words = (str(NODE), "No such file", "CONFIG_IOMMUFD")
-    lab.case("ways/no-iommufd-auto", ways.auto, *words)
-    lab.case("ways/no-iommufd-asked", ways.asked, *words)
-    lab.case("ways/no-object-asked", ways.type1)
+    lab.case("unavailable/no-iommufd-auto", guest.auto, *words)
+    lab.case("unavailable/no-iommufd-asked", guest.asked, *words)
+    lab.case("unavailable/no-object-asked", guest.type1)
 
 
 def cases(lab, backend):
     """A host that has it, and does not let QEMU use it."""
     lab.iommu.require_ours("way to choose")
-    ways = Ways(lab, f"{backend}-ways", NO_RIGHTS)
+    guest = Unavailable(lab, f"{backend}-unavailable", NO_RIGHTS)
     words = (str(NODE), "Permission denied", "access")
     with mode(NODE, 0):
-        for name, case in (("auto", ways.auto), ("asked", ways.asked)):
-            lab.case(f"{backend}/ways/no-permission-{name}", case, *words)
+        for name, case in (("auto", guest.auto), ("asked", guest.asked)):
+            lab.case(f"{backend}/unavailable/no-permission-{name}", case,
+                     *words)
 
 
 GUESTS = (without_iommufd,)
