@@ -77,7 +77,7 @@ void *pviommu_trial_fake(const char *type, size_t size);
  * @fake: from pviommu_trial_fake()
  * @size: of the class
  *
- * Return: the class, a copy; freed with g_free() after @fake.
+ * Return: the class, a copy; freed with g_free() when @fake is used no more.
  */
 void *pviommu_trial_class(void *fake, size_t size);
 

@@ -208,7 +208,7 @@ typedef void PviommuDomainFunc(PviommuDomain *domain, void *opaque);
 /**
  * pviommu_iommu_foreach_domain - visit every domain, in order of id
  * @iommu: the IOMMU
- * @func: called for each; must not change state
+ * @func: called for each; of state it may change fences alone
  * @opaque: handed on to @func
  */
 void pviommu_iommu_foreach_domain(const PviommuIommu *iommu,
