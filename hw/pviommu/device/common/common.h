@@ -203,8 +203,8 @@ typedef enum PviommuScope {
  * @granule_size: the granule, a power of two
  * @host_bits: what aw-bits=auto is narrowed to
  * @counters: for qom-get
- * @said: mistakes that were logged, a bit each
- * @said_driver: what the operator was told of the guest's driver, see driver.c
+ * @mistakes_logged: mistakes that were logged, a bit each
+ * @driver_told: what the operator was told of the guest's driver, see driver.c
  * @attaches_before: ATTACH requests until the driver was ready last
  * @shutdown: the machine ends
  * @log: requests-log
@@ -257,8 +257,8 @@ struct PviommuDevice {
     uint8_t host_bits;
     PviommuFaults faults;
     PviommuCounters counters;
-    uint64_t said;
-    unsigned said_driver;
+    uint64_t mistakes_logged;
+    unsigned driver_told;
     uint64_t attaches_before;
     Notifier shutdown;
     FILE *log;

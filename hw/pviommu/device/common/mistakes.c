@@ -28,10 +28,10 @@ void pviommu_device_mistake(PviommuDevice *s, unsigned mistake,
 {
     g_assert(bql_locked());
     s->counters.mistakes[mistake]++;
-    if (s->said & BIT_ULL(mistake)) {
+    if (s->mistakes_logged & BIT_ULL(mistake)) {
         return;
     }
-    s->said |= BIT_ULL(mistake);
+    s->mistakes_logged |= BIT_ULL(mistake);
     qemu_log_mask(LOG_GUEST_ERROR, "pviommu: guest mistake %s: %s\n",
                   pviommu_device_mistake_name(mistake), detail);
     if (mistake == PVIOMMU_MISTAKE_MAX_DOMAINS) {

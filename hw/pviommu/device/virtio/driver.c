@@ -19,16 +19,16 @@
 #define LEAST_PAGE (4 * KiB)
 
 enum {
-    SAID_GRANULE = 1,
-    SAID_NOTHING = 2,
-    SAID_FAILED = 4,
+    TOLD_GRANULE = 1,
+    TOLD_NOTHING = 2,
+    TOLD_FAILED = 4,
 };
 
-static bool said(PviommuDevice *s, unsigned what)
+static bool told_before(PviommuDevice *s, unsigned what)
 {
-    bool before = s->said_driver & what;
+    bool before = s->driver_told & what;
 
-    s->said_driver |= what;
+    s->driver_told |= what;
     return before;
 }
 
@@ -49,7 +49,7 @@ static void check_granule(PviommuDevice *s)
 {
     uint64_t kib = s->granule_size / KiB;
 
-    if (s->granule_size <= LEAST_PAGE || said(s, SAID_GRANULE)) {
+    if (s->granule_size <= LEAST_PAGE || told_before(s, TOLD_GRANULE)) {
         return;
     }
     if (object_dynamic_cast(OBJECT(current_machine), "x86-machine")) {
@@ -67,7 +67,7 @@ static void check_granule(PviommuDevice *s)
 static void check_use(PviommuDevice *s)
 {
     if (s->counters.requests[PVIOMMU_T_ATTACH] != s->attaches_before ||
-        !s->endpoints->len || said(s, SAID_NOTHING)) {
+        !s->endpoints->len || told_before(s, TOLD_NOTHING)) {
         return;
     }
     warn_report("pviommu: the guest's driver attached none of the %u devices "
@@ -77,7 +77,7 @@ static void check_use(PviommuDevice *s)
 
 static void check_failed(PviommuDevice *s)
 {
-    if (!s->endpoints->len || said(s, SAID_FAILED)) {
+    if (!s->endpoints->len || told_before(s, TOLD_FAILED)) {
         return;
     }
     warn_report("pviommu: the guest's driver gave the IOMMU up: the devices "
