@@ -69,7 +69,7 @@ class Refused:
                 dd if=/dev/nvme0n1 of=/dev/null bs=1M count=1 skip=$i \\
                     iflag=direct 2>/dev/null &
             done
-            wait""", 300)
+            wait""")
         self.linux.run("rm /tmp/kept")
         self.running()
         check(self.device.answered("MAP", "NOMEM"), "no MAP got NOMEM")
