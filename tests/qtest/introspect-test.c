@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 
+#include "qobject/qstring.h"
 #include "edu.h"
 
 #define TARGET (RAM + 0x2000000)
@@ -114,6 +115,33 @@ static void counters_cannot_be_written(void)
         g_assert_true(qdict_haskey(answer, "error"));
         qobject_unref(answer);
     }
+    viommu_stop(v);
+}
+
+static void assert_reads(Viommu *v, const char *name, const char *wanted)
+{
+    QDict *answer = viommu_get(v, name);
+    QObject *value = qdict_get(answer, "return");
+
+    if (qobject_type(value) == QTYPE_QLIST) {
+        value = qlist_entry_obj(qlist_first(qobject_to(QList, value)));
+    }
+    g_assert_cmpstr(qstring_get_str(qobject_to(QString, value)), ==, wanted);
+    qobject_unref(answer);
+}
+
+/* What was given to the IOMMU reads back so that it could be given again */
+static void properties_read_back(void)
+{
+    Viommu *v = viommu_start("\"aw-bits\": 48, "
+                             "\"reserved-regions\": [\"0x1000:0x2fff:0\"]",
+                             EDU_A);
+
+    assert_reads(v, "aw-bits", "48");
+    assert_reads(v, "reserved-regions", "0x1000:0x2fff:0");
+    viommu_stop(v);
+    v = viommu_start(NULL, EDU_A);
+    assert_reads(v, "aw-bits", "auto");
     viommu_stop(v);
 }
 
@@ -366,6 +394,7 @@ int main(int argc, char **argv)
     ADD("introspect/statuses-by-type", statuses_by_type);
     ADD("introspect/mapped-bytes-of-all", mapped_bytes_of_all);
     ADD("introspect/counters-cannot-be-written", counters_cannot_be_written);
+    ADD("introspect/properties-read-back", properties_read_back);
     ADD("introspect/info-qtree", info_qtree);
     ADD("introspect/properties-of-the-type", properties_of_the_type);
     ADD("log/requests", requests_log);

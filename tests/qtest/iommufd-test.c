@@ -247,10 +247,29 @@ static void test_kept_table_follows(void)
     scene_end(&s);
 }
 
+/* The operator is told which device of the host is meant */
+static void test_host_device(void)
+{
+    Scene s = scene_new(NULL, 2, "-device edu,id=plain,addr=9.0");
+
+    for (unsigned i = 0; i < 2; i++) {
+        g_autofree char *name = viommu_endpoint_shows(s.v, s.w[i]->endpoint,
+                                                      "host-device");
+
+        g_assert_nonnull(name);
+        g_assert_cmpstr(name, !=, "");
+        assert_shows(s.v, s.w[i]->endpoint, "host-path", "iommufd");
+    }
+    assert_shows(s.v, 9 << 3, "state", "bypass");
+    assert_shows(s.v, 9 << 3, "host-device", NULL);
+    scene_end(&s);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("iommufd/three-states", test_three_states);
+    ADD("iommufd/host-device", test_host_device);
     ADD("iommufd/pinned-once", test_pinned_once);
     ADD("iommufd/pins-what-is-mapped", test_pins_what_is_mapped);
     ADD("iommufd/keep-bypass", test_keep_bypass);

@@ -148,6 +148,8 @@ static void test_undo_refused(const void *how)
         assert_status(viommu_attach(s->v, 2, s->w->endpoint), DEVERR);
         assert_holds_nothing(s->w);
         assert_state(s->v, s->w->endpoint, "blocked");
+        assert_shows(s->v, s->w->endpoint, "fenced", "true");
+        assert_shows(s->v, s->other->endpoint, "fenced", "false");
         g_assert_false(watch_dma(s->w, OBSERVER_FILL, HIGH + PAGE, 1));
         assert_holds(s->other, &s->in_b);
 

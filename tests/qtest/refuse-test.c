@@ -541,6 +541,7 @@ static void host_path(void)
         { ",host-path=iommufd", PASSED ",fail=open:9:2", "/dev/iommu",
           "No such file" },
         { "", PASSED ",memlock=1048576", "locked memory", "ulimit" },
+        { ",granule=1", PASSED, "page sizes 0x1000", "granule=host" },
     };
     static const char *const good[][2] = {
         { ",host-path=auto", PASSED },

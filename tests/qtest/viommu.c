@@ -636,3 +636,24 @@ char *viommu_endpoint_state(Viommu *v, uint32_t endpoint)
     qobject_unref(answer);
     return state ?: g_strdup("none");
 }
+
+char *viommu_endpoint_shows(Viommu *v, uint32_t endpoint, const char *name)
+{
+    QDict *answer = viommu_get(v, "endpoints");
+    char *shown = NULL;
+    QListEntry *entry;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), entry) {
+        QDict *dict = qobject_to(QDict, qlist_entry_obj(entry));
+        QObject *value = qdict_get(dict, name);
+
+        if (qdict_get_int(dict, "id") != endpoint || !value) {
+            continue;
+        }
+        shown = g_strdup(qobject_type(value) == QTYPE_QBOOL
+                         ? (qdict_get_bool(dict, name) ? "true" : "false")
+                         : qdict_get_str(dict, name));
+    }
+    qobject_unref(answer);
+    return shown;
+}

@@ -450,6 +450,22 @@ uint64_t viommu_count_of(Viommu *v, const char *name, const char *key);
  */
 char *viommu_endpoint_state(Viommu *v, uint32_t endpoint);
 
+/**
+ * viommu_endpoint_shows - read one thing that is said of an endpoint
+ * @v: the driver
+ * @endpoint: its id
+ * @name: a member of its entry in the property "endpoints"
+ *
+ * Return: the word that it is, "true" or "false", or NULL if it is not said;
+ * owned by the caller.
+ */
+char *viommu_endpoint_shows(Viommu *v, uint32_t endpoint, const char *name);
+
+#define assert_shows(v, endpoint, name, wanted) do { \
+    g_autofree char *shown_ = viommu_endpoint_shows(v, endpoint, name); \
+    g_assert_cmpstr(shown_, ==, wanted); \
+} while (0)
+
 #define assert_state(v, endpoint, state) do { \
     g_autofree char *state_ = viommu_endpoint_state(v, endpoint); \
     g_assert_cmpstr(state_, ==, state); \
