@@ -42,12 +42,13 @@ class Source:
                        if not count and self.lines.get(key[0])})
 
 
-def read(build: Path, objects, root: Path, folder: str):
-    """The sources in FOLDER of ROOT: a dictionary by name.
+def read(build: Path, objects, root: Path, folder: str, found=None):
+    """The sources in FOLDER of ROOT and below: a dictionary by name, or what
+    there is of them added to one that was FOUND.
 
     OBJECTS, a pattern, names the .gcda files in BUILD.
     """
-    found = {}
+    found = {} if found is None else found
     for data in sorted(build.glob(objects)):
         done = subprocess.run(['gcov', '--json-format', '--stdout',
                                '--branch-probabilities', data], cwd=build,
@@ -58,10 +59,12 @@ def read(build: Path, objects, root: Path, folder: str):
                 continue
             for entry in json.loads(line)['files']:
                 path = (build / entry['file']).resolve()
-                if path.parent != (root / folder).resolve():
+                top = (root / folder).resolve()
+                if top not in path.parents:
                     continue
-                source = found.setdefault(path.name, None) or Source(path)
-                found[path.name] = source
+                name = str(path.relative_to(top))
+                source = found.setdefault(name, None) or Source(path)
+                found[name] = source
                 for item in entry['lines']:
                     source.add(item)
     return found
@@ -97,7 +100,7 @@ def table(sources):
     for name, source in sorted(sources.items()):
         lines = percent(source.lines.values())
         branches = percent(source.branches.values())
-        text = f'{name:16} lines {lines:5.1f} %  branches {branches:5.1f} %'
+        text = f'{name:24} lines {lines:5.1f} %  branches {branches:5.1f} %'
         if source.missing_lines():
             text += f'  not run: {ranges(source.missing_lines())}'
         if source.missing_branches():
