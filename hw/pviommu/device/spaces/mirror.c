@@ -38,6 +38,8 @@ typedef struct PviommuMirror {
     bool emptied;
 } PviommuMirror;
 
+QEMU_BUILD_BUG_ON(offsetof(PviommuMirror, parent_obj));
+
 static PviommuMirror *mirror_of(PviommuSpace *space)
 {
     return container_of(space, PviommuMirror, parent_obj);
@@ -263,7 +265,8 @@ static void memory_begins(PviommuSpace *space)
 {
     PviommuMirror *mirror = mirror_of(space);
 
-    if (mirrors_memory(mirror)) {
+    /* Where nobody listens there is no container to look for */
+    if (mirrors_memory(mirror) && !QTAILQ_EMPTY(&mirror->as.listeners)) {
         pviommu_host_guard(&mirror->host);
     }
 }
@@ -277,7 +280,7 @@ static void memory_ends(PviommuSpace *space)
     PviommuMirror *mirror = mirror_of(space);
     int ret;
 
-    if (!mirrors_memory(mirror)) {
+    if (!mirrors_memory(mirror) || QTAILQ_EMPTY(&mirror->as.listeners)) {
         return;
     }
     ret = pviommu_host_unguard(&mirror->host);

@@ -28,6 +28,8 @@ void pviommu_space_init(PviommuSpace *space, PviommuDevice *s,
     pviommu_write_unlock(s);
 }
 
+QEMU_BUILD_BUG_ON(offsetof(PviommuSpace, rcu));
+
 void pviommu_space_free(PviommuSpace *space)
 {
     space->ops->release(space);
@@ -116,7 +118,9 @@ void pviommu_spaces_force_overdue(void *opaque)
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
-        if (space->overdue && !space->parked) {
+        if (space->overdue && space->parked) {
+            space->ops->show(space, PVIOMMU_BLOCKED);
+        } else if (space->overdue) {
             pviommu_space_force(space);
         }
         space->overdue = false;     /* not for ever: the next change tries */
@@ -149,7 +153,9 @@ void pviommu_space_retry(PviommuSpace *space)
 
 void pviommu_space_park(PviommuSpace *space)
 {
-    space->ops->show(space, PVIOMMU_BLOCKED);
+    if (space->ops->show(space, PVIOMMU_BLOCKED)) {
+        pviommu_space_force_later(space);
+    }
     space->parked = true;
     space->passthrough = false;
     space->errnos_told = 0;

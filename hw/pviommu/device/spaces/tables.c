@@ -40,6 +40,8 @@ typedef struct PviommuTableSpace {
     PviommuTable *table;
 } PviommuTableSpace;
 
+QEMU_BUILD_BUG_ON(offsetof(PviommuTableSpace, parent_obj));
+
 static PviommuTableSpace *table_space_of(PviommuSpace *space)
 {
     return container_of(space, PviommuTableSpace, parent_obj);
@@ -219,23 +221,40 @@ static int move_one(const Member *member, PviommuTable *table)
                  : pviommu_table_leave(member->device);
 }
 
-/* All devices of the space, or none; on QEMU's table when neither works */
+static bool all_leave(const PviommuTableSpace *ts)
+{
+    bool left = true;
+
+    for (unsigned i = 0; i < ts->members->len; i++) {
+        left &= !move_one(&g_array_index(ts->members, Member, i), NULL);
+    }
+    return left;
+}
+
+/*
+ * All devices of the space, or none.  PVIOMMU_HOST_LOST when neither works:
+ * then they are on QEMU's table, or, if ts->table is not NULL, do not leave
+ * that one.
+ */
 static int move(PviommuTableSpace *ts, PviommuTable *table)
 {
     int ret = 0;
 
-    for (unsigned i = 0; i < ts->members->len && !ret; i++) {
+    for (unsigned i = 0; i < ts->members->len; i++) {
         ret = move_one(&g_array_index(ts->members, Member, i), table);
-        if (ret && i) {
-            /* One host group moves as one: the first takes back the rest */
-            ret = move_one(&g_array_index(ts->members, Member, 0),
-                           ts->table) ? PVIOMMU_HOST_LOST : ret;
+        if (!ret) {
+            continue;
         }
+        /* One host group moves as one: the first takes back the rest */
+        if (i && move_one(&g_array_index(ts->members, Member, 0),
+                          ts->table)) {
+            ts->table = all_leave(ts) ? NULL : table ?: ts->table;
+            ret = PVIOMMU_HOST_LOST;
+        }
+        return ret;
     }
-    if (!ret || !table || ret == PVIOMMU_HOST_LOST) {
-        ts->table = ret ? NULL : table;
-    }
-    return ret;
+    ts->table = table;
+    return 0;
 }
 
 /* Free a table that all devices have left, if it is not to be kept */
@@ -271,11 +290,14 @@ static int show(PviommuSpace *space, PviommuState want)
             pviommu_space_refused(space, "another page table", -ret);
         }
     }
-    if (ret && !table) {
-        pviommu_table_lose(s, was);     /* a device does not leave it */
-        return ret;
-    }
-    if (ret && table && !pviommu_table_user(s, table)) {
+    if (ret && ts->table && (!table || ret == PVIOMMU_HOST_LOST)) {
+        PviommuTable *stuck = g_steal_pointer(&ts->table);
+
+        pviommu_table_lose(s, stuck);   /* a device does not leave it */
+        if (stuck == was) {
+            return ret;
+        }
+    } else if (ret && table && !pviommu_table_user(s, table)) {
         free_table(table);      /* made for nothing, or of no use */
     }
     left(s, was);
@@ -358,6 +380,7 @@ static void remove_device(PviommuSpace *space, PCIDevice *pdev)
     }
     if (ts->members->len == 1) {
         move(ts, NULL);
+        ts->table = NULL;       /* VFIO is about to detach it in any case */
         left(space->device, was);
     }
     g_array_remove_index(ts->members, i);

@@ -239,7 +239,9 @@ static void make_state(PviommuDevice *s)
     s->iommu = pviommu_iommu_new(&config);
     pviommu_iommu_share(s->iommu);
     s->spaces = g_ptr_array_new();
-    s->overdue = qemu_bh_new(pviommu_spaces_force_overdue, s);
+    /* Not in the context that a device may poll while it is realized */
+    s->overdue = aio_bh_new(iohandler_get_aio_context(),
+                            pviommu_spaces_force_overdue, s);
     s->endpoints = g_ptr_array_new();
     s->probed = g_hash_table_new_full(NULL, NULL, object_unref, NULL);
 }
