@@ -367,7 +367,7 @@ int main(int argc, char **argv)
     watch_add("refusal", "attach-nth-from-bypass", test_attach_nth_from_bypass);
     watch_add("refusal", "attach-nth-from-blocked",
               test_attach_nth_from_blocked);
-    qtest_add_data_func("/pviommu/refusal/undo-refused", "container",
+    qtest_add_data_func("/pviommu/host-refusal/undo-refused", "container",
                         test_undo_refused);
     watch_add("refusal", "map-errors", test_map_errors);
     watch_add("refusal", "map-second-endpoint", test_map_second_endpoint);
@@ -377,7 +377,7 @@ int main(int argc, char **argv)
     watch_add("refusal", "detach-to-bypass-refused",
               test_detach_to_bypass_refused);
     watch_add("refusal", "bypass-write-refused", test_bypass_write_refused);
-    qtest_add_data_func("/pviommu/refusal/quota", "container",
+    qtest_add_data_func("/pviommu/host-refusal/quota", "container",
                         test_quota);
     watch_add("refusal", "event", test_event);
     return g_test_run();

@@ -653,32 +653,34 @@ static void unprotected_hotplug(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    qtest_add_func("pviommu/refuse/granule", granule);
-    qtest_add_func("pviommu/refuse/aw-bits", aw_bits);
-    qtest_add_func("pviommu/refuse/reserved-regions", reserved_regions);
-    qtest_add_func("pviommu/refuse/limits", limits);
-    qtest_add_func("pviommu/refuse/other-properties", other_properties);
-    qtest_add_func("pviommu/refuse/requests-log-pipe", requests_log_pipe);
-    qtest_add_func("pviommu/refuse/two-iommus", two_iommus);
-    qtest_add_func("pviommu/refuse/primary-bus", primary_bus);
-    qtest_add_func("pviommu/refuse/two-iommus-of-roots", two_iommus_of_roots);
-    qtest_add_func("pviommu/refuse/scope", scope);
-    qtest_add_func("pviommu/refuse/places", places);
-    qtest_add_func("pviommu/refuse/machines", machines);
-    qtest_add_func("pviommu/refuse/machines-of-arm", machines_of_arm);
-    qtest_add_func("pviommu/refuse/platform-form", platform_form);
-    qtest_add_func("pviommu/refuse/platform-endpoint-before",
+    qtest_add_func("pviommu/command-line/granule", granule);
+    qtest_add_func("pviommu/command-line/aw-bits", aw_bits);
+    qtest_add_func("pviommu/command-line/reserved-regions", reserved_regions);
+    qtest_add_func("pviommu/command-line/limits", limits);
+    qtest_add_func("pviommu/command-line/other-properties", other_properties);
+    qtest_add_func("pviommu/command-line/requests-log-pipe",
+                   requests_log_pipe);
+    qtest_add_func("pviommu/command-line/two-iommus", two_iommus);
+    qtest_add_func("pviommu/command-line/primary-bus", primary_bus);
+    qtest_add_func("pviommu/command-line/two-iommus-of-roots",
+                   two_iommus_of_roots);
+    qtest_add_func("pviommu/command-line/scope", scope);
+    qtest_add_func("pviommu/command-line/places", places);
+    qtest_add_func("pviommu/command-line/machines", machines);
+    qtest_add_func("pviommu/command-line/machines-of-arm", machines_of_arm);
+    qtest_add_func("pviommu/command-line/platform-form", platform_form);
+    qtest_add_func("pviommu/command-line/platform-endpoint-before",
                    platform_endpoint_before);
-    qtest_add_func("pviommu/refuse/vfio-platform", vfio_platform);
-    qtest_add_func("pviommu/refuse/only-migratable", migration);
-    qtest_add_func("pviommu/refuse/locked-memory", locked_memory);
-    qtest_add_func("pviommu/refuse/host-path", host_path);
-    qtest_add_func("pviommu/refuse/host-path-falls-back-twice",
+    qtest_add_func("pviommu/command-line/vfio-platform", vfio_platform);
+    qtest_add_func("pviommu/command-line/only-migratable", migration);
+    qtest_add_func("pviommu/command-line/locked-memory", locked_memory);
+    qtest_add_func("pviommu/command-line/host-path", host_path);
+    qtest_add_func("pviommu/command-line/host-path-falls-back-twice",
                    host_path_falls_back_twice);
-    qtest_add_func("pviommu/refuse/host-path-falls-back",
+    qtest_add_func("pviommu/command-line/host-path-falls-back",
                    host_path_falls_back);
-    qtest_add_func("pviommu/refuse/unprotected", unprotected);
-    qtest_add_func("pviommu/refuse/unprotected-hotplug",
+    qtest_add_func("pviommu/command-line/unprotected", unprotected);
+    qtest_add_func("pviommu/command-line/unprotected-hotplug",
                    unprotected_hotplug);
     return g_test_run();
 }
