@@ -156,6 +156,8 @@ void pviommu_space_park(PviommuSpace *space)
     if (space->ops->show(space, PVIOMMU_BLOCKED)) {
         pviommu_space_force_later(space);
     }
+    pviommu_regions_free(g_steal_pointer(&space->regions));
+    pviommu_space_regions_changed(space);
     space->parked = true;
     space->passthrough = false;
     space->errnos_told = 0;

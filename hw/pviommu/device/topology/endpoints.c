@@ -169,6 +169,12 @@ static PviommuSpace *make_space(PviommuDevice *s, PCIBus *bus, int devfn,
     int host_group = host_group_of(pdev);
     PviommuSpace *space = find_space(s, kind, bus, devfn, host_group);
 
+    if (space && space->parked && host_group < 0 && pdev &&
+        !is_aliased(pdev) && kind->held(space)) {
+        /* The device that left may do DMA there until it is finalized */
+        space->bus = NULL;
+        space = NULL;
+    }
     if (!space) {
         space = spare_space(s, kind) ?: pviommu_space_new(s, kind);
         space->bus = bus;
