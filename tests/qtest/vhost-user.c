@@ -149,7 +149,9 @@ static void *serve(void *opaque)
                             ==, HEADER_SIZE + m.size);
         }
     }
-    close(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
     for (unsigned i = 0; i < u->files->len; i++) {
         close(g_array_index(u->files, int, i));
     }
@@ -178,6 +180,8 @@ VhostUser *vhost_user_new(void)
 
 void vhost_user_free(VhostUser *u)
 {
+    /* Ends the wait for an emulator that never connected */
+    shutdown(u->listener, SHUT_RDWR);
     g_thread_join(u->thread);
     close(u->listener);
     unlink(u->path);
