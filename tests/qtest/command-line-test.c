@@ -484,7 +484,7 @@ static void platform_endpoint_before(void)
     refuses(SLOTS BEHIND PLATFORM, "before the IOMMU", "virtio-mmio");
     refuses(SLOTS BEHIND P, "before the IOMMU", "virtio-mmio");
     refuses(SLOTS P " " BEHIND PLATFORM, "already", "before all endpoints");
-    takes(SLOTS RNG " " PLATFORM, NULL);
+    takes(SLOTS RNG " " PLATFORM, "is not protected by the IOMMU");
     choose_x86();
 }
 
@@ -618,6 +618,9 @@ static void migration(void)
 #define PAST "is not protected by the IOMMU and reaches all of guest memory: "
 #define FORGOT "virtio-rng-pci forgot " PAST "iommu_platform=on is not given"
 
+#define MICROVM_SLOT "-M microvm -global virtio-mmio.force-legacy=off " \
+    "-device pviommu-device "
+
 /* One warning a device that QEMU lets past every IOMMU */
 static void unprotected(void)
 {
@@ -633,6 +636,9 @@ static void unprotected(void)
           "e1000e net " PAST "its root bus has bypass_iommu=on");
     takes("-M q35 -device pxb-pcie,id=x,bus_nr=64,bypass_iommu=on " PORT Q
           " -device e1000e,bus=rp,id=net", "e1000e net " PAST);
+    takes(MICROVM_SLOT "-device virtio-rng-device,id=forgot",
+          "virtio-rng-device forgot " PAST "iommu_platform=on is not given");
+    takes(MICROVM_SLOT "-device virtio-rng-device,iommu_platform=on", NULL);
 }
 
 static void unprotected_hotplug(void)

@@ -77,18 +77,44 @@ static void set_hooks(bool on)
     bus->iommu_enabled = on ? iommu_enabled : NULL;
 }
 
+/* What is in a slot, if @child is one; an IOMMU is not meant */
+static VirtIODevice *device_in(const BusChild *child)
+{
+    VirtIOMMIOProxy *slot = (VirtIOMMIOProxy *)
+        object_dynamic_cast(OBJECT(child->child), TYPE_VIRTIO_MMIO);
+    VirtIODevice *vdev = slot ? virtio_bus_get_device(&slot->bus) : NULL;
+
+    return vdev && !object_dynamic_cast(OBJECT(vdev), TYPE_PVIOMMU_DEVICE)
+           ? vdev : NULL;
+}
+
+GPtrArray *pviommu_past_slots(PviommuDevice *s)
+{
+    GPtrArray *found = g_ptr_array_new();
+    BusChild *child;
+
+    if (s != owner) {
+        return found;
+    }
+    QTAILQ_FOREACH(child, &sysbus_get_default()->children, sibling) {
+        VirtIODevice *vdev = device_in(child);
+
+        if (vdev && vdev->dma_as == &address_space_memory) {
+            g_ptr_array_add(found, vdev);
+        }
+    }
+    return found;
+}
+
 /* A device that was plugged before would stay outside, unnoticed */
 static bool check_order(Error **errp)
 {
     BusChild *child;
 
     QTAILQ_FOREACH(child, &sysbus_get_default()->children, sibling) {
-        VirtIOMMIOProxy *slot = (VirtIOMMIOProxy *)
-            object_dynamic_cast(OBJECT(child->child), TYPE_VIRTIO_MMIO);
-        VirtIODevice *vdev = slot ? virtio_bus_get_device(&slot->bus) : NULL;
+        VirtIODevice *vdev = device_in(child);
 
-        if (vdev && virtio_host_has_feature(vdev, VIRTIO_F_IOMMU_PLATFORM) &&
-            !object_dynamic_cast(OBJECT(vdev), TYPE_PVIOMMU_DEVICE)) {
+        if (vdev && virtio_host_has_feature(vdev, VIRTIO_F_IOMMU_PLATFORM)) {
             error_setg(errp, "%s %s was created before the IOMMU and would "
                        "escape it", object_get_typename(OBJECT(vdev)),
                        DEVICE(vdev)->id ?: "without id");

@@ -179,9 +179,18 @@ bool pviommu_is_past_bus(PviommuDevice *s, PCIDevice *pdev);
 GPtrArray *pviommu_past_bus(PviommuDevice *s);
 
 /**
+ * pviommu_past_slots - list the virtio-mmio devices that are let past
+ * @s: the device
+ *
+ * Return: VirtIODevice * of those that would be endpoints but for want of
+ * iommu_platform=on, to be freed by g_ptr_array_unref().
+ */
+GPtrArray *pviommu_past_slots(PviommuDevice *s);
+
+/**
  * pviommu_unprotected - whether QEMU lets a device past every IOMMU
  * @s: the device
- * @dev: an endpoint's, or one of pviommu_past_bus()
+ * @dev: an endpoint's, or one of pviommu_past_bus() or pviommu_past_slots()
  *
  * Return: why it reaches all of guest memory, or NULL if it does not.
  */

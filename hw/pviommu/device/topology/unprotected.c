@@ -29,11 +29,14 @@ static const struct {
     { "x-pci-proxy-dev", "its process has all of guest memory" },
 };
 
-/* What the function of a virtio device holds; NULL for other functions */
+/* What is in a slot, or what a function holds; NULL if it is not virtio */
 static VirtIODevice *virtio_in(DeviceState *dev)
 {
     BusState *bus = QLIST_FIRST(&dev->child_bus);
 
+    if (object_dynamic_cast(OBJECT(dev), TYPE_VIRTIO_DEVICE)) {
+        return VIRTIO_DEVICE(dev);
+    }
     return bus && object_dynamic_cast(OBJECT(bus), TYPE_VIRTIO_BUS)
            ? virtio_bus_get_device(VIRTIO_BUS(bus)) : NULL;
 }
@@ -112,6 +115,7 @@ void pviommu_unprotected_warn(PviommuDevice *s, DeviceState *dev)
 void pviommu_unprotected_warn_all(PviommuDevice *s)
 {
     g_autoptr(GPtrArray) past = pviommu_past_bus(s);
+    g_autoptr(GPtrArray) past_slots = pviommu_past_slots(s);
 
     for (unsigned i = 0; i < s->endpoints->len; i++) {
         const PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
@@ -122,5 +126,8 @@ void pviommu_unprotected_warn_all(PviommuDevice *s)
     }
     for (unsigned i = 0; i < past->len; i++) {
         pviommu_unprotected_warn(s, g_ptr_array_index(past, i));
+    }
+    for (unsigned i = 0; i < past_slots->len; i++) {
+        pviommu_unprotected_warn(s, g_ptr_array_index(past_slots, i));
     }
 }

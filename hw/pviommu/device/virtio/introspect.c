@@ -93,18 +93,31 @@ static QDict *new_entry(PviommuDevice *s, DeviceState *dev, uint64_t id,
     return entry;
 }
 
-/* Functions that no request can name, as they are past the IOMMU */
-static void add_past_bus(PviommuDevice *s, QList *list)
+static void add_past(PviommuDevice *s, QList *list, DeviceState *dev,
+                     uint64_t id)
 {
-    g_autoptr(GPtrArray) past = pviommu_past_bus(s);
+    QDict *entry = new_entry(s, dev, id, NULL);
 
-    for (unsigned i = 0; i < past->len; i++) {
-        PCIDevice *pdev = g_ptr_array_index(past, i);
-        QDict *entry = new_entry(s, DEVICE(pdev), pci_get_bdf(pdev), NULL);
+    qdict_put_str(entry, "host-path", "none");
+    qdict_put_bool(entry, "fenced", false);
+    qlist_append(list, entry);
+}
 
-        qdict_put_str(entry, "host-path", "none");
-        qdict_put_bool(entry, "fenced", false);
-        qlist_append(list, entry);
+/* Devices that no request can name, as they are past the IOMMU */
+static void add_all_past(PviommuDevice *s, QList *list)
+{
+    g_autoptr(GPtrArray) functions = pviommu_past_bus(s);
+    g_autoptr(GPtrArray) slots = pviommu_past_slots(s);
+
+    for (unsigned i = 0; i < functions->len; i++) {
+        PCIDevice *pdev = g_ptr_array_index(functions, i);
+
+        add_past(s, list, DEVICE(pdev), pci_get_bdf(pdev));
+    }
+    for (unsigned i = 0; i < slots->len; i++) {
+        DeviceState *dev = g_ptr_array_index(slots, i);
+
+        add_past(s, list, dev, pviommu_slot_id(pviommu_slot_of(dev)));
     }
 }
 
@@ -137,7 +150,7 @@ static QObject *read_endpoints(PviommuDevice *s)
         }
         qlist_append(list, entry);
     }
-    add_past_bus(s, list);
+    add_all_past(s, list);
     return QOBJECT(list);
 }
 
