@@ -70,9 +70,8 @@ static void check_use(PviommuDevice *s)
         !s->endpoints->len || told_before(s, TOLD_NOTHING)) {
         return;
     }
-    warn_report("pviommu: the guest's driver attached none of the %u devices "
-                "behind the IOMMU: they were %s. The guest's log may say why",
-                s->endpoints->len, fate(s));
+    warn_report("pviommu: the guest's driver attached no device behind the "
+                "IOMMU: they were %s. The guest's log may say why", fate(s));
 }
 
 static void check_failed(PviommuDevice *s)
