@@ -307,7 +307,7 @@ static void root_that_bypasses(void)
     g_autofree uint8_t *table = fetch_checked(v, &ranges);
 
     g_assert_cmpuint(ranges, ==, 0);
-    assert_state(v, EP_A, "none");
+    assert_state(v, EP_A, "unprotected");
     viommu_stop(v);
 }
 
