@@ -363,22 +363,24 @@ static void test_event(const void *how)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    watch_add("refusal", "attach-nth", test_attach_nth);
-    watch_add("refusal", "attach-nth-from-bypass", test_attach_nth_from_bypass);
-    watch_add("refusal", "attach-nth-from-blocked",
+    watch_add("host-refusal", "attach-nth", test_attach_nth);
+    watch_add("host-refusal", "attach-nth-from-bypass",
+              test_attach_nth_from_bypass);
+    watch_add("host-refusal", "attach-nth-from-blocked",
               test_attach_nth_from_blocked);
     qtest_add_data_func("/pviommu/host-refusal/undo-refused", "container",
                         test_undo_refused);
-    watch_add("refusal", "map-errors", test_map_errors);
-    watch_add("refusal", "map-second-endpoint", test_map_second_endpoint);
-    watch_add("refusal", "map-second-piece", test_map_second_piece);
-    watch_add("refusal", "unmap-refused", test_unmap_refused);
-    watch_add("refusal", "bypass-refused", test_bypass_refused);
-    watch_add("refusal", "detach-to-bypass-refused",
+    watch_add("host-refusal", "map-errors", test_map_errors);
+    watch_add("host-refusal", "map-second-endpoint", test_map_second_endpoint);
+    watch_add("host-refusal", "map-second-piece", test_map_second_piece);
+    watch_add("host-refusal", "unmap-refused", test_unmap_refused);
+    watch_add("host-refusal", "bypass-refused", test_bypass_refused);
+    watch_add("host-refusal", "detach-to-bypass-refused",
               test_detach_to_bypass_refused);
-    watch_add("refusal", "bypass-write-refused", test_bypass_write_refused);
+    watch_add("host-refusal", "bypass-write-refused",
+              test_bypass_write_refused);
     qtest_add_data_func("/pviommu/host-refusal/quota", "container",
                         test_quota);
-    watch_add("refusal", "event", test_event);
+    watch_add("host-refusal", "event", test_event);
     return g_test_run();
 }
