@@ -10,6 +10,7 @@ warnings are not ours to fix, and <elf.h> stays the C library's.
 
 import json
 import os
+import re
 import shlex
 import sys
 
@@ -58,7 +59,9 @@ def main():
               encoding='utf-8') as f:
         commands = json.load(f)
     for entry in commands:
-        if entry['file'].endswith(MODEL) and 'libcommon' in entry['output']:
+        # libsystem since 10.1
+        if entry['file'].endswith(MODEL) and \
+                re.search('libcommon|libsystem', entry['output']):
             args = shlex.split(entry['command'])[1:]
             base = entry['directory']
             break

@@ -8,18 +8,18 @@
 #include "qemu/osdep.h"
 #include "hw/acpi/acpi_aml_interface.h"
 #include "hw/arm/virt.h"
-#include "hw/boards.h"
+#include "hw/core/boards.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
 #include "hw/pci/pci_host.h"
-#include "hw/qdev-properties.h"
-#include "hw/resettable.h"
-#include "hw/sysbus.h"
+#include "hw/core/qdev-properties.h"
+#include "hw/core/resettable.h"
+#include "hw/core/sysbus.h"
 #include "hw/virtio/virtio.h"
 #include "hw/virtio/virtio-bus.h"
 #include "hw/virtio/virtio-mmio.h"
 #include "hw/virtio/virtio-pci.h"
-#include "exec/memory.h"
+#include "system/memory.h"
 #include "qobject/qnull.h"
 #include "system/iothread.h"
 #include "standard-headers/linux/virtio_ids.h"
@@ -63,8 +63,8 @@ static const TypeSize sizes[] = {
     SIZE(TYPE_MACHINE, MachineState, MachineClass),
     SIZE(TYPE_IOMMUFD_BACKEND, IOMMUFDBackend, IOMMUFDBackendClass),
     SIZE(TYPE_HOST_IOMMU_DEVICE, HostIOMMUDevice, HostIOMMUDeviceClass),
-    SIZE(TYPE_VFIO_IOMMU, VFIOContainerBase, VFIOIOMMUClass),
-    SIZE(TYPE_VFIO_IOMMU_LEGACY, VFIOContainer, VFIOIOMMUClass),
+    SIZE(TYPE_VFIO_IOMMU, PviommuVfioContainer, VFIOIOMMUClass),
+    SIZE(TYPE_VFIO_IOMMU_LEGACY, PviommuVfioLegacyContainer, VFIOIOMMUClass),
     SIZE(TYPE_VFIO_IOMMU_IOMMUFD, VFIOIOMMUFDContainer, VFIOIOMMUClass),
     SIZE(TYPE_VFIO_PCI, VFIOPCIDevice, PCIDeviceClass),
     SIZE_INTERFACE(TYPE_RESETTABLE_INTERFACE, ResettableClass),
@@ -103,8 +103,6 @@ static const PropertyOffset offsets[] = {
     PROP(TYPE_VIRTIO_DEVICE, "x-disable-legacy-check", VirtIODevice,
          disable_legacy_check),
     PROP(TYPE_VIRTIO_PCI, "modern-pio-notify", VirtIOPCIProxy, flags),
-    PROP(TYPE_VIRTIO_PCI, "x-ignore-backend-features", VirtIOPCIProxy,
-         ignore_backend_features),
     PROP(TYPE_VIRTIO_MMIO, "force-legacy", VirtIOMMIOProxy, legacy),
     PROP(TYPE_VIRTIO_MMIO, "ioeventfd", VirtIOMMIOProxy, flags),
     PROP(TYPE_VFIO_PCI, "host", VFIOPCIDevice, host),
@@ -284,7 +282,6 @@ static bool check_classes(char **why)
 {
     const DeviceClass *dc;
     const PCIDeviceClass *pc;
-    const VFIOIOMMUClass *vc;
     const VirtioBusClass *bc;
     bool ok;
 
@@ -306,10 +303,6 @@ static bool check_classes(char **why)
     ok = ok && (!bc || (!bc->get_dma_as && !bc->iommu_enabled &&
                         bc->pre_plugged));
 
-    vc = (VFIOIOMMUClass *)object_class_by_name(TYPE_VFIO_IOMMU_IOMMUFD);
-    ok = ok && (!vc || (is_string(vc->hiod_typename,
-                                  TYPE_HOST_IOMMU_DEVICE_IOMMUFD_VFIO) &&
-                        vc->dma_map && vc->dma_unmap));
     ok = ok && check_functions();
     if (!ok) {
         *why = g_strdup("the members of a class are in another order");

@@ -6,10 +6,12 @@
  * would look up in it: even the size of a page may be unknown.
  */
 #include "qemu/osdep.h"
-#include "exec/memory.h"
+#include "system/memory.h"
 #include "hw/virtio/virtio-mem.h"
 
 #include <malloc.h>
+
+#include "pviommu/compat.h"
 
 #include "abi-trial.h"
 
@@ -129,7 +131,8 @@ static struct {
     uint64_t size;
 } discard;
 
-static int note_populate(RamDiscardListener *rdl, MemoryRegionSection *section)
+static int note_populate(RamDiscardListener *rdl,
+                         PviommuDiscardSection *section)
 {
     discard.populated = rdl;
     discard.offset = section->offset_within_region;
@@ -138,25 +141,58 @@ static int note_populate(RamDiscardListener *rdl, MemoryRegionSection *section)
     return 0;
 }
 
-static void note_discard(RamDiscardListener *rdl, MemoryRegionSection *section)
+static void note_discard(RamDiscardListener *rdl,
+                         PviommuDiscardSection *section)
 {
     discard.discarded = section == rdl->section ? rdl : NULL;
 }
 
-/* virtio-mem with two of its blocks plugged, as its listeners see it */
-static bool try_discard(void)
+static bool try_discarding(RamDiscardManager *rdm,
+                           MemoryRegionSection *section,
+                           hwaddr populated, uint64_t size)
 {
     PVIOMMU_TRIAL_ROOMY(RamDiscardListener, rdl);
-    g_autofree VirtIOMEM *vmem =
-        pviommu_trial_fake(TYPE_VIRTIO_MEM, sizeof(*vmem));
-    g_autofree HostMemoryBackend *backend =
-        pviommu_trial_fake(TYPE_MEMORY_BACKEND, sizeof(*backend));
-    unsigned long blocks = 0x6;
-    MemoryRegionSection section;
-    RamDiscardManager *rdm = (RamDiscardManager *)vmem;
     bool ok;
 
-    if (!vmem || !backend) {
+    pviommu_compat_discard_init(&rdl.it, note_populate, note_discard);
+    ram_discard_manager_register_listener(rdm, &rdl.it, section);
+    ok = rdl.it.section && rdl.it.section->mr == section->mr &&
+         *rdl.it.next.le_prev == &rdl.it &&
+         discard.populated == &rdl.it && !discard.discarded &&
+         discard.offset == populated && discard.addr == 0x100000 + populated &&
+         discard.size == size && PVIOMMU_TRIAL_IN_ROOM(rdl);
+    ram_discard_manager_unregister_listener(rdm, &rdl.it);
+    return ok && discard.discarded == &rdl.it && !rdl.it.section;
+}
+
+static bool try_discard(void)
+{
+    g_autofree HostMemoryBackend *backend =
+        pviommu_trial_fake(TYPE_MEMORY_BACKEND, sizeof(*backend));
+    MemoryRegionSection section;
+
+    if (!backend) {
+        return true;
+    }
+    section = (MemoryRegionSection) {
+        .mr = &backend->mr,
+        .offset_within_address_space = 0x100000,
+        .size = int128_make64(0x10000),
+    };
+#ifdef TYPE_RAM_DISCARD_SOURCE
+    /* One that has no source, so that all is populated */
+    RamDiscardManager *rdm = ram_discard_manager_new(section.mr);
+    bool ok = try_discarding(rdm, &section, 0, 0x10000);
+
+    object_unref(rdm);
+    return ok;
+#else
+    /* virtio-mem with two of its blocks plugged */
+    g_autofree VirtIOMEM *vmem =
+        pviommu_trial_fake(TYPE_VIRTIO_MEM, sizeof(*vmem));
+    unsigned long blocks = 0x6;
+
+    if (!vmem) {
         return true;
     }
     vmem->memdev = backend;
@@ -164,20 +200,8 @@ static bool try_discard(void)
     vmem->bitmap_size = 16;
     vmem->block_size = 0x1000;
     vmem->size = 0x2000;
-    section = (MemoryRegionSection) {
-        .mr = &backend->mr,
-        .offset_within_address_space = 0x100000,
-        .size = int128_make64(0x10000),
-    };
-    ram_discard_listener_init(&rdl.it, note_populate, note_discard, true);
-    ram_discard_manager_register_listener(rdm, &rdl.it, &section);
-    ok = rdl.it.section && rdl.it.section->mr == section.mr &&
-         rdl.it.next.le_prev == &vmem->rdl_list.lh_first &&
-         discard.populated == &rdl.it && !discard.discarded &&
-         discard.offset == 0x1000 && discard.addr == 0x101000 &&
-         discard.size == 0x2000 && PVIOMMU_TRIAL_IN_ROOM(rdl);
-    ram_discard_manager_unregister_listener(rdm, &rdl.it);
-    return ok && discard.discarded == &rdl.it && !rdl.it.section;
+    return try_discarding((RamDiscardManager *)vmem, &section, 0x1000, 0x2000);
+#endif
 }
 
 static struct {

@@ -19,7 +19,7 @@ static bool try_space(void)
 {
     __typeof__(vfio_address_space_insert) *insert =
         PVIOMMU_LOOKUP(vfio_address_space_insert);
-    g_autofree VFIOContainerBase *container =
+    g_autofree PviommuVfioContainer *container =
         pviommu_trial_fake(TYPE_VFIO_IOMMU, sizeof(*container));
     VFIOAddressSpace *space;
     bool ok;
@@ -27,10 +27,10 @@ static bool try_space(void)
     if (!container) {
         return true;
     }
-    space = vfio_get_address_space(space_key);
+    space = pviommu_compat_space_get(space_key);
     ok = malloc_usable_size(space) >= sizeof(*space) &&
          space->as == space_key && QLIST_EMPTY(&space->containers) &&
-         vfio_get_address_space(space_key) == space;
+         pviommu_compat_space_get(space_key) == space;
     if (ok && insert) {
         insert(space, container);
         ok = container->space == space &&
@@ -42,7 +42,7 @@ static bool try_space(void)
         }
     }
     if (ok) {
-        vfio_put_address_space(space);
+        pviommu_compat_space_put(space);
     }
     return ok;
 }
@@ -52,8 +52,8 @@ static void replay(IOMMUMemoryRegion *iommu, IOMMUNotifier *notifier)
 }
 
 /* What VFIO's listener makes of an IOMMU memory region */
-static bool add_section(const MemoryListener *listener,
-                        VFIOContainerBase *container, IOMMUMemoryRegion *iommu)
+static bool add_section(PviommuVfioContainer *container,
+                        IOMMUMemoryRegion *iommu)
 {
     MemoryRegionSection section = {
         .mr = (MemoryRegion *)iommu,
@@ -64,7 +64,7 @@ static bool add_section(const MemoryListener *listener,
     VFIOGuestIOMMU *guest;
     bool ok;
 
-    listener->region_add(&container->listener, &section);
+    container->listener.region_add(&container->listener, &section);
     guest = QLIST_FIRST(&container->giommu_list);
     ok = guest && malloc_usable_size(guest) >= sizeof(*guest) &&
          guest->bcontainer == container && guest->iommu_mr == iommu &&
@@ -81,29 +81,44 @@ static bool add_section(const MemoryListener *listener,
     return ok;
 }
 
+/* The space goes at the end of a grace period, so both are never freed */
+PVIOMMU_TRIAL_ROOMY(AddressSpace, listened);
+PVIOMMU_TRIAL_ROOMY(MemoryRegion, root);
+
 static bool try_listener(void)
 {
-    const MemoryListener *listener =
-        pviommu_abi_lookup("vfio_memory_listener");
-    g_autofree VFIOContainerBase *container =
+    VFIOAddressSpace space = { .as = &listened.it };
+    g_autofree PviommuVfioContainer *container =
         pviommu_trial_fake(TYPE_VFIO_IOMMU, sizeof(*container));
     g_autofree IOMMUMemoryRegion *iommu =
         pviommu_trial_fake(TYPE_IOMMU_MEMORY_REGION, sizeof(*iommu));
     g_autofree IOMMUMemoryRegionClass *klass =
         pviommu_trial_class(iommu, sizeof(*klass));
+    MemoryListener *listener;
+    bool ok;
 
-    if (!listener || !container) {
+    if (!container) {
         return true;
-    }
-    if (g_strcmp0(listener->name, "vfio") || !listener->region_add ||
-        !listener->region_del || listener->region_nop || listener->log_start ||
-        !listener->log_sync || listener->eventfd_add) {
-        return false;
     }
     klass->replay = replay;
     iommu->parent_obj.is_iommu = true;
     iommu->parent_obj.size = int128_make64(0x80000);
-    return add_section(listener, container, iommu);
+    memory_region_init(&root.it, NULL, NULL, 0x1000);
+    address_space_init(&listened.it, &root.it, "pviommu-trial");
+
+    container->space = &space;
+    listener = &container->listener;
+    ok = pviommu_compat_listen(container, NULL) &&
+         listener->address_space == &listened.it &&
+         !g_strcmp0(listener->name, "vfio") && listener->region_add &&
+         listener->region_del && !listener->region_nop &&
+         !listener->log_start && listener->log_sync &&
+         !listener->eventfd_add && add_section(container, iommu);
+    if (ok) {
+        memory_listener_unregister(listener);
+        address_space_destroy(&listened.it);
+    }
+    return ok;
 }
 
 PVIOMMU_TRIAL_ROOMY(VFIODevice, device);
@@ -136,7 +151,7 @@ static bool try_device(void)
 
 static bool try_host_device(void)
 {
-    const char *type = TYPE_HOST_IOMMU_DEVICE_LEGACY_VFIO;
+    const char *type = TYPE_HOST_IOMMU_DEVICE "-legacy-vfio";
     ObjectClass *oc = object_class_by_name(type);
     HostIOMMUDeviceClass *klass = (HostIOMMUDeviceClass *)oc;
     HostIOMMUDevice *hiod;
@@ -177,8 +192,8 @@ static bool try_iommufd(void)
 }
 
 const PviommuTrial pviommu_trials_vfio[] = {
-    { "VFIOAddressSpace, VFIOContainerBase", try_space },
-    { "VFIOGuestIOMMU, VFIOContainerBase, MemoryListener, "
+    { "VFIOAddressSpace, VFIOContainer", try_space },
+    { "VFIOGuestIOMMU, VFIOContainer, MemoryListener, "
       "MemoryRegionSection", try_listener },
     { "VFIODevice", try_device },
     { "HostIOMMUDevice, HostIOMMUDeviceClass", try_host_device },

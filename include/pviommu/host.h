@@ -18,8 +18,8 @@
 #include "pviommu/mappings.h"
 #include "pviommu/wire.h"
 
-#include "exec/memory.h"
-#include "hw/vfio/vfio-common.h"
+#include "system/memory.h"
+#include "pviommu/compat.h"
 
 struct PviommuTable;
 
@@ -165,17 +165,17 @@ char *pviommu_host_device_name(PviommuHost *host);
  * @phys: where the guest sees it
  * @size: bytes; a multiple of the host's page size
  * @vaddr: where QEMU sees it
+ * @mr: the RAM, or the BAR of a passed-through device, that it is part of
  * @flags: PVIOMMU_MAP_F_READ, _WRITE or both: what the mapping allows, but
  *         no writing to ROM
- * @is_device: it is the BAR of a passed-through device
  */
 typedef struct PviommuPiece {
     uint64_t iova;
     uint64_t phys;
     uint64_t size;
     void *vaddr;
+    MemoryRegion *mr;
     uint32_t flags;
-    bool is_device;
 } PviommuPiece;
 
 /**
@@ -233,7 +233,7 @@ typedef struct PviommuReceiverOps {
     int (*clear)(void *receiver);
 } PviommuReceiverOps;
 
-/* Receivers: an IOMMUNotifier *, a VFIOContainerBase *, a PviommuTable * */
+/* Receivers: an IOMMUNotifier *, a PviommuVfioContainer *, a PviommuTable * */
 extern const PviommuReceiverOps pviommu_notifier_ops;
 extern const PviommuReceiverOps pviommu_container_ops;
 extern const PviommuReceiverOps pviommu_table_ops;
@@ -245,7 +245,8 @@ extern const PviommuReceiverOps pviommu_table_ops;
  *
  * Return: false to stop.
  */
-typedef bool PviommuContainerFunc(VFIOContainerBase *container, void *opaque);
+typedef bool PviommuContainerFunc(PviommuVfioContainer *container,
+                                  void *opaque);
 
 /**
  * pviommu_container_foreach - visit the VFIO containers of an address space
@@ -263,8 +264,8 @@ void pviommu_container_foreach(AddressSpace *as, PviommuContainerFunc *func,
  *
  * Return: the container, or NULL.
  */
-VFIOContainerBase *pviommu_container_find(AddressSpace *as,
-                                          const IOMMUNotifier *notifier);
+PviommuVfioContainer *pviommu_container_find(AddressSpace *as,
+                                             const IOMMUNotifier *notifier);
 
 /**
  * pviommu_vhost_forget - have vhost forget memory that leaves in bypass

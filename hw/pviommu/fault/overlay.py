@@ -1,26 +1,39 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Copy one QEMU header with the change that a test of the refusal needs."""
+"""Copy one QEMU header with the change that a test of the refusal needs.
 
-import os
+Usage: overlay.py FAULT FOLDER OVERLAY. The header is the one in FOLDER, a
+folder of headers, that declares the structure: where that is, and what the
+structure is called, differs between versions of QEMU.
+"""
+
 import re
 import sys
+from pathlib import Path
+
+
+# What lies between two members of one structure
+BETWEEN = r'((?:(?!\n\}).)*?\n)'
+
+
+def begins(structure):
+    return rf'(\n(?:typedef )?struct {structure}\s*\{{)'
 
 
 def gains(structure):
     """The structure has one more member, before all others."""
-    return rf'(\n(?:typedef )?struct {structure}\s*\{{)', r'\1 void *shifted;'
+    return begins(structure), r'\1 void *shifted;'
 
 
 def swaps(structure, first, second):
     """Two members of the structure have changed places."""
-    return (rf'(\n(?:typedef )?struct {structure}\s*\{{.*?\n)( +{first};)'
-            rf'(.*?\n)( +{second};)', r'\1\4\3\2')
+    return (rf'{begins(structure)}{BETWEEN}( +{first};){BETWEEN}( +{second};)',
+            r'\1\2\5\4\3')
 
 
 def moves(structure, last):
     """The structure has lost a member, and gained another before all."""
-    return (rf'(\n(?:typedef )?struct {structure}\s*\{{)(.*?\n)( +{last};)',
+    return (rf'{begins(structure)}{BETWEEN}( +{last};)',
             r'\1 void *shifted;\2')
 
 
@@ -53,8 +66,8 @@ CHANGES = {
     'virtio-class': swaps('VirtioDeviceClass', r'void \(\*get_config\)[^;]*',
                           r'void \(\*set_config\)[^;]*'),
     'vfio-space': swaps('VFIOAddressSpace', r'AddressSpace \*as',
-                        r'QLIST_HEAD\(, VFIOContainerBase\) containers'),
-    'vfio-container': swaps('VFIOContainerBase',
+                        r'QLIST_HEAD\(, VFIOContainer(?:Base)?\) containers'),
+    'vfio-container': swaps('VFIOContainer(?:Base)?',
                             r'QLIST_HEAD\(, VFIOGuestIOMMU\) giommu_list',
                             r'QLIST_HEAD\(, VFIORamDiscardListener\) '
                             'vrdl_list'),
@@ -67,15 +80,20 @@ CHANGES = {
 
 
 def main():
-    fault, source, target = sys.argv[1:]
-    with open(source, encoding='utf-8') as f:
-        text = f.read()
-    text, count = re.subn(*CHANGES[fault], text, count=2, flags=re.S)
-    if count != 1:
-        sys.exit(f'{source}: nothing to change for "{fault}"')
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    with open(target, 'w', encoding='utf-8') as f:
-        f.write(text)
+    fault, folder, overlay = sys.argv[1:]
+    changed = []
+    for header in sorted(Path(folder).rglob('*.h')):
+        text, count = re.subn(*CHANGES[fault],
+                              header.read_text(encoding='utf-8'), flags=re.S)
+        if count:
+            changed.append(header)
+            target = overlay / header.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding='utf-8')
+        if count > 1 or len(changed) > 1:
+            sys.exit(f'{fault}: more than one thing to change: {changed}')
+    if not changed:
+        sys.exit(f'{fault}: nothing to change in {folder}')
 
 
 main()

@@ -14,8 +14,8 @@ void pviommu_container_foreach(AddressSpace *as, PviommuContainerFunc *func,
                                void *opaque)
 {
     /* Made if it is not there yet, freed again if it has no container */
-    VFIOAddressSpace *space = vfio_get_address_space(as);
-    VFIOContainerBase *container;
+    VFIOAddressSpace *space = pviommu_compat_space_get(as);
+    PviommuVfioContainer *container;
 
     g_assert(bql_locked());
     QLIST_FOREACH(container, &space->containers, next) {
@@ -23,15 +23,15 @@ void pviommu_container_foreach(AddressSpace *as, PviommuContainerFunc *func,
             break;
         }
     }
-    vfio_put_address_space(space);
+    pviommu_compat_space_put(space);
 }
 
 typedef struct Search {
     const IOMMUNotifier *notifier;
-    VFIOContainerBase *found;
+    PviommuVfioContainer *found;
 } Search;
 
-static bool search(VFIOContainerBase *container, void *opaque)
+static bool search(PviommuVfioContainer *container, void *opaque)
 {
     Search *s = opaque;
     VFIOGuestIOMMU *giommu;
@@ -45,8 +45,8 @@ static bool search(VFIOContainerBase *container, void *opaque)
     return true;
 }
 
-VFIOContainerBase *pviommu_container_find(AddressSpace *as,
-                                          const IOMMUNotifier *notifier)
+PviommuVfioContainer *pviommu_container_find(AddressSpace *as,
+                                             const IOMMUNotifier *notifier)
 {
     Search s = { .notifier = notifier };
 
@@ -60,18 +60,20 @@ static int container_map(void *receiver, const PviommuPiece *piece)
      * iommufd_backend_map_dma() in backends/iommufd.c warns each time that
      * the kernel answers EFAULT, as it does for every BAR
      */
-    if (piece->is_device &&
+    if (memory_region_is_ram_device(piece->mr) &&
         object_dynamic_cast(receiver, TYPE_VFIO_IOMMU_IOMMUFD)) {
         return -EFAULT;
     }
-    return vfio_container_dma_map(receiver, piece->iova, piece->size,
+    return pviommu_compat_dma_map(receiver, piece->iova, piece->size,
                                   piece->vaddr,
-                                  !(piece->flags & PVIOMMU_MAP_F_WRITE));
+                                  !(piece->flags & PVIOMMU_MAP_F_WRITE),
+                                  piece->mr);
 }
 
-static int unmap(VFIOContainerBase *container, uint64_t first, uint64_t last)
+static int unmap(PviommuVfioContainer *container, uint64_t first,
+                 uint64_t last)
 {
-    return vfio_container_dma_unmap(container, first, last - first + 1, NULL);
+    return pviommu_compat_dma_unmap(container, first, last - first + 1);
 }
 
 /* The interface cannot name a range of 2^64 bytes, nor map across HALF */

@@ -17,7 +17,7 @@ typedef struct Receiver {
 
 static Receiver receiver_of(const PviommuHost *host, IOMMUNotifier *notifier)
 {
-    VFIOContainerBase *container = NULL;
+    PviommuVfioContainer *container = NULL;
 
     /* VFIO asks for mappings (vfio_listener_region_add()), vhost does not */
     if (!host->events_only &&
@@ -62,7 +62,7 @@ static int map_piece(const PviommuPiece *piece, void *opaque)
     MapWalk *walk = opaque;
     int ret = walk->r->ops->map(walk->r->receiver, piece);
 
-    if (ret && piece->is_device) {
+    if (ret && memory_region_is_ram_device(piece->mr)) {
         /* Where RAM was asked for, a BAR is a courtesy (R-MAP-12) */
         return walk->mapping->flags & PVIOMMU_MAP_F_MMIO ? -EIO : 0;
     }
@@ -196,7 +196,7 @@ void pviommu_host_replay(PviommuHost *host, IOMMUNotifier *notifier,
     r = receiver_of(host, notifier);
     ret = fill(&r, set);
     if (ret && r.ops == &pviommu_container_ops) {
-        VFIOContainerBase *container = r.receiver;
+        PviommuVfioContainer *container = r.receiver;
 
         if (!container->initialized && !container->error) {
             error_setg_errno(&container->error, -ret,
@@ -212,7 +212,7 @@ bool pviommu_host_idle(const PviommuHost *host)
 }
 
 /* One that VFIO sets up now is VFIO's: it reads the error itself */
-static bool guard(VFIOContainerBase *container, void *opaque)
+static bool guard(PviommuVfioContainer *container, void *opaque)
 {
     PviommuHost *host = opaque;
 
@@ -241,7 +241,7 @@ static int errno_of(const Error *error)
     return -((at ? atoi(at + strlen(") = -")) : 0) ?: ENOMEM);
 }
 
-static bool unguard(VFIOContainerBase *container, void *opaque)
+static bool unguard(PviommuVfioContainer *container, void *opaque)
 {
     Verdict *verdict = opaque;
 
@@ -266,7 +266,7 @@ int pviommu_host_unguard(PviommuHost *host)
     return verdict.error;
 }
 
-static bool empty(VFIOContainerBase *container, void *opaque)
+static bool empty(PviommuVfioContainer *container, void *opaque)
 {
     int *first_error = opaque;
     int ret = pviommu_container_ops.clear(container);
@@ -288,7 +288,7 @@ typedef struct Names {
     bool container;
 } Names;
 
-static bool add_names(VFIOContainerBase *container, void *opaque)
+static bool add_names(PviommuVfioContainer *container, void *opaque)
 {
     Names *names = opaque;
     VFIODevice *device;

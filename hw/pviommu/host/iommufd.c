@@ -229,7 +229,7 @@ int pviommu_table_leave(const VFIODevice *device)
 {
     struct vfio_device_detach_iommufd_pt arg = { .argsz = sizeof(arg) };
     const VFIOIOMMUFDContainer *container =
-        container_of(device->bcontainer, VFIOIOMMUFDContainer, bcontainer);
+        pviommu_compat_iommufd(device);
     int ret = attach(device, device->mdev ? container->ioas_id
                                           : device->hwpt->hwpt_id);
 
@@ -303,7 +303,7 @@ static int table_map(void *receiver, const PviommuPiece *piece)
         .iova = piece->iova,
     };
 
-    if (piece->is_device && !table->hwpts->len) {
+    if (memory_region_is_ram_device(piece->mr) && !table->hwpts->len) {
         return -EFAULT;     /* would be taken, and then refuse every HWPT */
     }
     return call(table->iommufd->fd, IOMMU_IOAS_MAP, &arg);
@@ -319,7 +319,7 @@ static int expect(const PviommuPiece *piece, void *opaque)
     Expected *expected = opaque;
 
     expected->most += piece->size;
-    if (!piece->is_device) {
+    if (!memory_region_is_ram_device(piece->mr)) {
         expected->least += piece->size;
     }
     return 0;

@@ -10,7 +10,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
+#include "system/address-spaces.h"
 #include "pviommu/host.h"
 
 /**
@@ -25,14 +25,14 @@ typedef struct PviommuDiscard {
     QLIST_ENTRY(PviommuDiscard) next;
 } PviommuDiscard;
 
-static void discard(RamDiscardListener *rdl, MemoryRegionSection *section)
+static void discard(RamDiscardListener *rdl, PviommuDiscardSection *section)
 {
     PviommuMemory *memory = container_of(rdl, PviommuDiscard, rdl)->memory;
 
     memory->ops->change(section, false, memory->opaque);
 }
 
-static int populate(RamDiscardListener *rdl, MemoryRegionSection *section)
+static int populate(RamDiscardListener *rdl, PviommuDiscardSection *section)
 {
     PviommuMemory *memory = container_of(rdl, PviommuDiscard, rdl)->memory;
     int ret = memory->ops->change(section, true, memory->opaque);
@@ -54,7 +54,7 @@ static void region_add(MemoryListener *listener, MemoryRegionSection *section)
     }
     d = g_new0(PviommuDiscard, 1);
     d->memory = memory;
-    ram_discard_listener_init(&d->rdl, populate, discard, true);
+    pviommu_compat_discard_init(&d->rdl, populate, discard);
     QLIST_INSERT_HEAD(&memory->discards, d, next);
     /* This populates what is there by now */
     ram_discard_manager_register_listener(

@@ -8,7 +8,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
+#include "system/address-spaces.h"
 #include "system/dma.h"
 #include "pviommu/host.h"
 

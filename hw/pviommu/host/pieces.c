@@ -4,7 +4,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
+#include "system/address-spaces.h"
 #include "pviommu/host.h"
 
 #define HALF (1ULL << 63)
@@ -25,9 +25,9 @@ static int show(const Walk *walk, const MemoryRegionSection *section,
     PviommuPiece piece = {
         .iova = phys - walk->mapping->phys + walk->mapping->first,
         .phys = phys,
+        .mr = section->mr,
         .flags = walk->mapping->flags &
                  (PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE),
-        .is_device = memory_region_is_ram_device(section->mr),
     };
     uint64_t head = -piece.iova & (page - 1);
 
@@ -66,51 +66,78 @@ static int show(const Walk *walk, const MemoryRegionSection *section,
     return 0;
 }
 
-/* In pieces no larger than what may be discarded later */
-static int show_populated(MemoryRegionSection *section, void *opaque)
-{
-    const Walk *walk = opaque;
-    RamDiscardManager *rdm =
-        memory_region_get_ram_discard_manager(section->mr);
-    uint64_t grain = ram_discard_manager_get_min_granularity(rdm,
-                                                             section->mr);
-    uint64_t offset = section->offset_within_region;
-    uint64_t phys = section->offset_within_address_space;
-    uint64_t left = int128_get64(section->size);
+typedef struct Populated {
+    const Walk *walk;
+    const MemoryRegionSection *section;
+    uint64_t grain;
+} Populated;
 
-    while (left) {
-        uint64_t size = MIN(left, grain - offset % grain);
-        int ret = show(walk, section, phys, size);
+/*
+ * What is populated of the section, in pieces no larger than what may be
+ * discarded later. Since 11.1 QEMU tells no place in the address space here.
+ */
+static int show_populated(PviommuDiscardSection *populated, void *opaque)
+{
+    const Populated *p = opaque;
+    const MemoryRegionSection *section = p->section;
+    uint64_t base = section->offset_within_region;
+    uint64_t offset = MAX(base, populated->offset_within_region);
+    uint64_t end = MIN(base + int128_get64(section->size),
+                       populated->offset_within_region +
+                       int128_get64(populated->size));
+
+    while (offset < end) {
+        uint64_t size = MIN(end - offset, p->grain - offset % p->grain);
+        int ret = show(p->walk, section, section->offset_within_address_space +
+                       (offset - base), size);
 
         if (ret) {
             return ret;
         }
         offset += size;
-        phys += size;
-        left -= size;
     }
     return 0;
+}
+
+/* @populated: all of it, whatever its RamDiscardManager says so far */
+static int show_discardable(const Walk *walk,
+                            const MemoryRegionSection *section, bool populated)
+{
+    RamDiscardManager *rdm =
+        memory_region_get_ram_discard_manager(section->mr);
+    Populated p = {
+        .walk = walk,
+        .section = section,
+        .grain = ram_discard_manager_get_min_granularity(rdm, section->mr),
+    };
+    MemoryRegionSection blocks = *section;
+    uint64_t skip = section->offset_within_region % p.grain;
+
+    /* Since 11.1 QEMU looks at blocks of this size from where it is asked */
+    blocks.offset_within_region -= skip;
+    blocks.offset_within_address_space -= skip;
+    blocks.size = int128_add(blocks.size, int128_make64(skip));
+    return populated ? show_populated(&blocks, &p)
+                     : ram_discard_manager_replay_populated(rdm, &blocks,
+                                                            show_populated,
+                                                            &p);
 }
 
 static bool is_mappable(const MemoryRegionSection *section)
 {
     return memory_region_is_ram(section->mr) &&
-           !memory_region_is_protected(section->mr);
+           !memory_region_is_protected(section->mr) &&
+           !pviommu_compat_unmappable(section->mr);
 }
 
-/* @populated: all of it, whatever its RamDiscardManager says so far */
-static int show_section(const Walk *walk, MemoryRegionSection *section,
+static int show_section(const Walk *walk, const MemoryRegionSection *section,
                         bool populated)
 {
     if (!is_mappable(section)) {
         return 0;
     }
     if (memory_region_has_ram_discard_manager(section->mr)) {
-        return populated
-               ? show_populated(section, (void *)walk)
-               : ram_discard_manager_replay_populated(
-                     memory_region_get_ram_discard_manager(section->mr),
-                     section, show_populated, (void *)walk);
+        return show_discardable(walk, section, populated);
     }
     return show(walk, section, section->offset_within_address_space,
                 int128_get64(section->size));

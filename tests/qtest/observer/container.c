@@ -7,13 +7,13 @@
 #include "qapi/error.h"
 #include "state.h"
 
-static Observer *observer_of(const VFIOContainerBase *container)
+static Observer *observer_of(const PviommuVfioContainer *container)
 {
     return container_of(container, ObserverContainer, parent_obj)->observer;
 }
 
-static int dma_map(const VFIOContainerBase *container, hwaddr iova,
-                   ram_addr_t size, void *vaddr, bool readonly)
+static int dma_map(const PviommuVfioContainer *container, hwaddr iova,
+                   uint64_t size, void *vaddr, bool readonly DMA_MAP_REGION)
 {
     Observer *o = observer_of(container);
     g_autofree char *what = held_name(vaddr);
@@ -35,8 +35,8 @@ static int dma_map(const VFIOContainerBase *container, hwaddr iova,
     return ret;
 }
 
-static int dma_unmap(const VFIOContainerBase *container, hwaddr iova,
-                     ram_addr_t size, IOMMUTLBEntry *iotlb)
+static int unmap(const PviommuVfioContainer *container, hwaddr iova,
+                 uint64_t size)
 {
     Observer *o = observer_of(container);
     int ret = refusal_due(&o->refusals[OBSERVER_CALL_UNMAP]) ?:
@@ -48,7 +48,20 @@ static int dma_unmap(const VFIOContainerBase *container, hwaddr iova,
     return ret;
 }
 
-static void container_class_init(ObjectClass *oc, void *data)
+static int dma_unmap(const PviommuVfioContainer *container, hwaddr iova,
+                     uint64_t size, IOMMUTLBEntry *iotlb DMA_UNMAP_ALL)
+{
+    const uint64_t half = 1ULL << 63;
+    int ret;
+
+    if (!WANTS_ALL) {
+        return unmap(container, iova, size);
+    }
+    ret = unmap(container, 0, half);
+    return unmap(container, half, half) ?: ret;
+}
+
+static void container_class_init(ObjectClass *oc, PviommuClassData *data)
 {
     VFIOIOMMUClass *vioc = VFIO_IOMMU_CLASS(oc);
 
@@ -60,7 +73,7 @@ static void container_class_init(ObjectClass *oc, void *data)
 static bool tell_iommu(Observer *o, Error **errp)
 {
     HostIOMMUDevice *hiod = HOST_IOMMU_DEVICE(
-        object_new(TYPE_HOST_IOMMU_DEVICE_LEGACY_VFIO));
+        object_new(TYPE_HOST_IOMMU_DEVICE "-legacy-vfio"));
 
     o->vbasedev.hiod = hiod;
     o->vbasedev.bcontainer = &o->container->parent_obj;
@@ -72,19 +85,16 @@ static bool tell_iommu(Observer *o, Error **errp)
 
 void observer_container_start(Observer *o, AddressSpace *as, Error **errp)
 {
-    VFIOContainerBase *container;
+    PviommuVfioContainer *container;
 
     o->container =
         OBSERVER_CONTAINER(object_new(TYPE_OBSERVER_CONTAINER));
     o->container->observer = o;
     container = &o->container->parent_obj;
     container->pgsizes = qemu_real_host_page_mask();
-    o->space = vfio_get_address_space(as);
+    o->space = pviommu_compat_space_get(as);
     vfio_address_space_insert(o->space, container);
-    container->listener = vfio_memory_listener;
-    memory_listener_register(&container->listener, as);
-    if (container->error) {
-        error_propagate(errp, g_steal_pointer(&container->error));
+    if (!pviommu_compat_listen(container, errp)) {
         observer_container_stop(o);
         return;
     }
@@ -100,7 +110,7 @@ void observer_container_stop(Observer *o)
     object_unref(OBJECT(o->vbasedev.hiod));
     object_unref(OBJECT(o->container));
     o->container = NULL;
-    vfio_put_address_space(o->space);
+    pviommu_compat_space_put(o->space);
 }
 
 const TypeInfo observer_container_type = {

@@ -4,7 +4,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
+#include "system/address-spaces.h"
 #include "qapi/error.h"
 #include "state.h"
 

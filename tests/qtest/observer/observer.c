@@ -5,11 +5,11 @@
 #include "qemu/osdep.h"
 
 #include "hw/pci/msi.h"
-#include "hw/qdev-properties.h"
+#include "hw/core/qdev-properties.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "qemu/memalign.h"
-#include "qemu/qemu-plugin.h"
+#include "plugins/qemu-plugin.h"
 #include "state.h"
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
@@ -271,7 +271,7 @@ static void get_guard(Object *obj, Visitor *v, const char *name,
                       void *opaque, Error **errp)
 {
     const Observer *o = OBSERVER(obj);
-    const VFIOContainerBase *c = o->vbasedev.bcontainer;
+    const PviommuVfioContainer *c = o->vbasedev.bcontainer;
     g_autofree char *text = g_strdup(c && !c->initialized ? "up" : "down");
 
     visit_type_str(v, name, &text, errp);
@@ -312,7 +312,7 @@ static const Property properties[] = {
     DEFINE_PROP_BOOL("mdev", Observer, function.mdev, false),
 };
 
-static void observer_class_init(ObjectClass *oc, void *data)
+static void observer_class_init(ObjectClass *oc, PviommuClassData *data)
 {
     PCIDeviceClass *pc = PCI_DEVICE_CLASS(oc);
 

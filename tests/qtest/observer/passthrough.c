@@ -36,7 +36,7 @@ bool observer_attach(Observer *o, AddressSpace *as, Error **errp)
     o->vbasedev.name = g_strdup(id);
     o->vbasedev.mdev = o->function.mdev;
     o->vbasedev.fd = iommufd_open_function(&o->function);
-    o->attached = vfio_attach_device(o->vbasedev.name, &o->vbasedev, as,
+    o->attached = vfio_device_attach(o->vbasedev.name, &o->vbasedev, as,
                                      errp);
     if (!o->attached || o->vbasedev.mdev) {
         return o->attached;
@@ -49,7 +49,7 @@ bool observer_attach(Observer *o, AddressSpace *as, Error **errp)
 void observer_detach(Observer *o)
 {
     if (o->attached) {
-        vfio_detach_device(&o->vbasedev);
+        vfio_device_detach(&o->vbasedev);
     }
     g_free(o->vbasedev.name);
 }

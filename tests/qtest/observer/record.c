@@ -4,7 +4,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/memory.h"
+#include "system/memory.h"
 #include "record.h"
 
 static int compare(gconstpointer a, gconstpointer b, gpointer opaque)

@@ -5,12 +5,12 @@
 #ifndef TESTS_QTEST_OBSERVER_STATE_H
 #define TESTS_QTEST_OBSERVER_STATE_H
 
-#include "exec/memory.h"
+#include "system/memory.h"
 #include "hw/pci/pci_device.h"
-#include "hw/vfio/vfio-common.h"
 #include "iommufd.h"
 #include "observer.h"
 #include "record.h"
+#include "versions.h"
 
 #define TYPE_OBSERVER "pviommu-observer"
 #define TYPE_OBSERVER_CONTAINER "pviommu-observer-container"
@@ -31,7 +31,7 @@ typedef struct Watched {
 } Watched;
 
 typedef struct ObserverContainer {
-    VFIOContainerBase parent_obj;
+    PviommuVfioContainer parent_obj;
     Observer *observer;
 } ObserverContainer;
 

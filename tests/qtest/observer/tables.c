@@ -6,7 +6,7 @@
 
 #include <linux/iommufd.h>
 
-#include "exec/memory.h"
+#include "system/memory.h"
 #include "tables.h"
 
 #define PAGE 4096ULL

@@ -13,10 +13,10 @@
 #ifndef PVIOMMU_DEVICE_COMMON_H
 #define PVIOMMU_DEVICE_COMMON_H
 
-#include "exec/memory.h"
+#include "system/memory.h"
 #include "hw/pci/pci.h"
-#include "hw/qdev-core.h"
-#include "hw/qdev-properties.h"
+#include "hw/core/qdev.h"
+#include "hw/core/qdev-properties.h"
 #include "hw/virtio/virtio.h"
 #include "hw/virtio/virtio-mmio.h"
 #include "qemu/rcu.h"

@@ -12,9 +12,11 @@
 #include "qemu/osdep.h"
 
 #include "exec/cpu-common.h"
-#include "hw/boards.h"
+#include "hw/core/boards.h"
 #include "hw/nvram/fw_cfg.h"
 #include "qemu/bswap.h"
+#include "system/ramblock.h"
+#include "system/ramlist.h"
 #include "firmware/firmware.h"
 
 #define TABLES "etc/acpi/tables"

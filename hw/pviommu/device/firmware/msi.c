@@ -4,8 +4,8 @@
  */
 #include "qemu/osdep.h"
 
-#include "hw/boards.h"
-#include "hw/sysbus.h"
+#include "hw/core/boards.h"
+#include "hw/core/sysbus.h"
 #include "firmware/firmware.h"
 
 /* The window of x86 */

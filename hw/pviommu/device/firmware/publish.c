@@ -6,12 +6,12 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
-#include "hw/boards.h"
+#include "system/address-spaces.h"
+#include "hw/core/boards.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
 #include "hw/pci/pci_host.h"
-#include "hw/sysbus.h"
+#include "hw/core/sysbus.h"
 #include "qemu/error-report.h"
 #include "system/system.h"
 #include "system/device_tree.h"

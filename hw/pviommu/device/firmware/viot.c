@@ -12,7 +12,7 @@
 #include "qemu/osdep.h"
 
 #include "hw/acpi/acpi.h"
-#include "hw/boards.h"
+#include "hw/core/boards.h"
 #include "hw/pci/pci_device.h"
 #include "qapi/error.h"
 #include "qemu/bswap.h"

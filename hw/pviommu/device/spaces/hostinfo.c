@@ -14,6 +14,8 @@
 #include "qemu/error-report.h"
 #include "qemu/units.h"
 #include "system/host_iommu_device.h"
+#include "system/ramblock.h"
+#include "system/ramlist.h"
 #include "spaces/spaces.h"
 
 static const struct {

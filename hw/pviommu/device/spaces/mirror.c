@@ -8,7 +8,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
+#include "system/address-spaces.h"
 #include "qapi/error.h"
 #include "system/host_iommu_device.h"
 #include "spaces/spaces.h"
@@ -421,7 +421,7 @@ static int notify_flag_changed(IOMMUMemoryRegion *mr, IOMMUNotifierFlag old,
     return 0;
 }
 
-static void memory_region_class_init(ObjectClass *oc, void *data)
+static void memory_region_class_init(ObjectClass *oc, PviommuClassData *data)
 {
     IOMMUMemoryRegionClass *imrc = IOMMU_MEMORY_REGION_CLASS(oc);
 

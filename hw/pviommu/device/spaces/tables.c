@@ -10,7 +10,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
+#include "system/address-spaces.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "system/host_iommu_device.h"

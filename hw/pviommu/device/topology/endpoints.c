@@ -17,7 +17,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
+#include "system/address-spaces.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
 #include "hw/vfio/pci.h"
@@ -55,7 +55,8 @@ static bool is_pviommu(const PCIDevice *pdev)
 /* Where sysfs has the IOMMU group of a vfio-pci device; owned by the caller */
 static char *host_group_path(PCIDevice *pdev)
 {
-    const VFIODevice *device = &VFIO_PCI(pdev)->vbasedev;
+    const VFIODevice *device =
+        &OBJECT_CHECK(VFIOPCIDevice, pdev, PVIOMMU_TYPE_VFIO_PCI)->vbasedev;
     g_autofree char *sysfsdev = NULL, *host = NULL;
     struct stat st;
 

@@ -10,7 +10,7 @@
 
 bool pviommu_is_vfio(const PCIDevice *pdev)
 {
-    return pdev && object_dynamic_cast(OBJECT(pdev), "vfio-pci");
+    return pdev && object_dynamic_cast(OBJECT(pdev), PVIOMMU_TYPE_VFIO_PCI);
 }
 
 PCIDevice *pviommu_device_at(PCIBus *bus, int devfn)

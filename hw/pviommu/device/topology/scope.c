@@ -13,7 +13,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
+#include "system/address-spaces.h"
 #include "hw/pci/pci_bridge.h"
 #include "hw/pci/pci_bus.h"
 #include "qapi/error.h"

@@ -12,8 +12,8 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
-#include "hw/sysbus.h"
+#include "system/address-spaces.h"
+#include "hw/core/sysbus.h"
 #include "hw/virtio/virtio-bus.h"
 #include "hw/virtio/virtio-mmio.h"
 #include "qapi/error.h"

@@ -8,7 +8,7 @@
  */
 #include "qemu/osdep.h"
 
-#include "hw/boards.h"
+#include "hw/core/boards.h"
 #include "qemu/error-report.h"
 #include "qemu/units.h"
 #include "standard-headers/linux/virtio_config.h"

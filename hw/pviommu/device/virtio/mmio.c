@@ -8,7 +8,7 @@
 
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_host.h"
-#include "hw/sysbus.h"
+#include "hw/core/sysbus.h"
 #include "hw/virtio/virtio-mmio.h"
 #include "qapi/error.h"
 #include "topology/topology.h"

@@ -6,7 +6,7 @@
 
 #include "hw/acpi/acpi_aml_interface.h"
 #include "hw/pci/pci_bus.h"
-#include "hw/qdev-properties.h"
+#include "hw/core/qdev-properties.h"
 #include "hw/virtio/virtio-pci.h"
 #include "qapi/error.h"
 #include "firmware/firmware.h"
@@ -58,7 +58,7 @@ static void build_aml(AcpiDevAmlIf *adev, Aml *scope)
     pviommu_viot_refresh();
 }
 
-static void pci_class_init(ObjectClass *oc, void *data)
+static void pci_class_init(ObjectClass *oc, PviommuClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(oc);
     PCIDeviceClass *pc = PCI_DEVICE_CLASS(oc);

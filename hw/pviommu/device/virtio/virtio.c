@@ -4,10 +4,10 @@
  */
 #include "qemu/osdep.h"
 
-#include "exec/address-spaces.h"
-#include "hw/boards.h"
-#include "hw/qdev-properties.h"
-#include "hw/resettable.h"
+#include "system/address-spaces.h"
+#include "hw/core/boards.h"
+#include "hw/core/qdev-properties.h"
+#include "hw/core/resettable.h"
 #include "migration/blocker.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
@@ -359,7 +359,13 @@ static const Property properties[] = {
     DEFINE_PROP_STRING("scope", PviommuDevice, scope_name),
 };
 
-static void device_class_init(ObjectClass *oc, void *data)
+static PVIOMMU_SET_STATUS_RESULT set_status(VirtIODevice *vdev, uint8_t status)
+{
+    pviommu_driver_status(vdev, status);
+    return PVIOMMU_SET_STATUS_OK;
+}
+
+static void device_class_init(ObjectClass *oc, PviommuClassData *data)
 {
     DeviceClass *dc = DEVICE_CLASS(oc);
     VirtioDeviceClass *vdc = VIRTIO_DEVICE_CLASS(oc);
@@ -374,7 +380,7 @@ static void device_class_init(ObjectClass *oc, void *data)
     vdc->get_config = get_config;
     vdc->set_config = set_config;
     vdc->get_features = get_features;
-    vdc->set_status = pviommu_driver_status;
+    vdc->set_status = set_status;
     vdc->reset = device_reset;
     rc->phases.exit = device_reset_exit;
     pviommu_introspect_class_init(oc);
