@@ -3,7 +3,7 @@
  * Entry of pviommu.so: is this the right QEMU? Then register the types
  */
 #include "qemu/osdep.h"
-#include "qemu/qemu-plugin.h"
+#include "plugins/qemu-plugin.h"
 #include "qapi/qapi-commands-control.h"
 #include "qom/object.h"
 
@@ -12,10 +12,9 @@
 
 /*
  * Nothing of the plugin interface is used but the structure handed to
- * qemu_plugin_install(), so any version of it would do. This is the oldest
- * that QEMU 10.0 takes.
+ * qemu_plugin_install(), so any version of it would do.
  */
-QEMU_PLUGIN_EXPORT int qemu_plugin_version = 2;
+QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 /*
  * Returning an error would do as well, but QEMU would add a line of its own
@@ -38,6 +37,17 @@ static G_NORETURN void refuse(const char *why)
 }
 
 /*
+ * The layout has the last word: nothing that is used here changed between
+ * 10.0.2 and 10.0.13, but every minor release changed a structure.
+ */
+static bool is_same_series(const char *version)
+{
+    size_t length = strrchr(QEMU_VERSION, '.') - QEMU_VERSION;
+
+    return !strncmp(version, QEMU_VERSION, length) && version[length] == '.';
+}
+
+/*
  * The version, or NULL if this is no QEMU that tells it. It may be any version
  * here: look up even the functions that tell it, and free the answer only
  * where its structure is known to be ours.
@@ -56,7 +66,7 @@ static char *running_version(void)
     version = g_strdup_printf("%" PRId64 ".%" PRId64 ".%" PRId64,
                               info->qemu->major, info->qemu->minor,
                               info->qemu->micro);
-    if (release && !strcmp(version, QEMU_VERSION)) {
+    if (release && is_same_series(version)) {
         release(info);
     }
     return version;
@@ -66,7 +76,7 @@ static void check_version(const char *running)
 {
     g_autofree char *why = NULL;
 
-    if (strcmp(running, QEMU_VERSION)) {
+    if (!is_same_series(running)) {
         why = g_strdup_printf("this is QEMU %s, but the library was built for "
                               "QEMU " QEMU_VERSION, running);
         refuse(why);

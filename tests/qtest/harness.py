@@ -51,6 +51,12 @@ def build_programs():
     build(['ninja', '-k', '0', '-C', BUILD, 'qtests'])
 
 
+def library():
+    """What the file to load opens for the QEMU that this build is for."""
+    (found,) = (BUILD / 'pviommu').glob('*.so')
+    return found
+
+
 def build_variant(name, env, *options):
     """Another build of the library, as this one but for ...: where it is."""
     folder = BUILD / name

@@ -95,13 +95,17 @@ def loads_under_kvm(binary, plugin):
     same((status, err), (0, ''), 'status and stderr')
 
 
+def running_version(binary):
+    text = harness.build([binary, '--version'])
+    return text.split('version ')[1].split()[0]
+
+
 def refuses(binary, plugin, *words):
     status, _, err = run(binary, '-plugin', plugin, '-S')
     same(status, 1, 'status')
     lines = err.splitlines()
     same(len(lines), 1, f'lines on stderr ({err!r})')
-    running = harness.build([binary, '--version']).split('version ')[1]
-    for word in (running.split()[0], 'pviommu', 'scripts/setup',
+    for word in (running_version(binary), 'pviommu', 'scripts/setup',
                  '-Dqemu_source', *words):
         check(word in lines[0], f'no {word!r} in {lines[0]!r}')
 
@@ -113,14 +117,24 @@ def refuses_argument(binary, plugin):
     check('-device pviommu-pci' in err, f'no advice in {err!r}')
 
 
+def installed(folder, *libraries):
+    """A copy of the file to load, with copies of the libraries given, by
+    name: where it is."""
+    (folder / 'pviommu').mkdir(parents=True)
+    for name, library in libraries:
+        shutil.copy(library, folder / 'pviommu' / name)
+    return shutil.copy(harness.BUILD / 'pviommu.so', folder)
+
+
 def refuses_second(binary, plugin):
-    """One file by two paths, a link to it, a copy of it."""
+    """One file by two paths, a link to it, a copy of all, the library."""
     with tempfile.TemporaryDirectory() as folder:
-        link, copy = Path(folder, 'link.so'), Path(folder, 'copy.so')
+        link = Path(folder, 'link.so')
         link.symlink_to(plugin)
-        shutil.copy(plugin, copy)
+        library = harness.library()
+        copy = installed(Path(folder, 'copy'), (library.name, library))
         detour = plugin.parent / '..' / plugin.parent.name / plugin.name
-        for second in (detour, link, copy):
+        for second in (detour, link, copy, library):
             status, _, err = run(binary, '-plugin', plugin, '-plugin', second)
             same(status, 1, f'status with {second}')
             same(len(err.splitlines()), 1, f'lines on stderr ({err!r})')
@@ -136,9 +150,77 @@ def unknown_without_plugin(binary):
 
 
 def exports_two_symbols(plugin):
-    out = harness.build(['nm', '-D', '--defined-only', plugin])
-    same(sorted(line.split()[-1] for line in out.splitlines()),
-         ['qemu_plugin_install', 'qemu_plugin_version'], 'exported')
+    for file in plugin, harness.library():
+        out = harness.build(['nm', '-D', '--defined-only', file])
+        same(sorted(line.split()[-1] for line in out.splitlines()),
+             ['qemu_plugin_install', 'qemu_plugin_version'], file.name)
+
+
+def stops(binary, plugin, *words):
+    """The file to load ends QEMU with one line that says what to do."""
+    status, _, err = run(binary, '-plugin', plugin, '-S')
+    same(status, 1, 'status')
+    same(len(err.splitlines()), 1, f'lines on stderr ({err!r})')
+    series = harness.library().stem
+    for word in ('pviommu: ', running_version(binary),
+                 f'scripts/setup --qemu {series}', *words):
+        check(word in err, f'no {word!r} in {err!r}')
+
+
+def front_alone(binary, folder):
+    plugin = shutil.copy(harness.BUILD / 'pviommu.so', folder)
+    stops(binary, plugin, f'{folder}/pviommu', 'QEMU: none')
+
+
+def other_series(binary, folder):
+    library = harness.library()
+    plugin = installed(folder, ('9.9.so', library), ('10.99.so', library))
+    stops(binary, plugin, 'QEMU: 10.99, 9.9')
+
+
+def renamed(binary, folder):
+    """A library for another series, under the name of this one."""
+    fault = harness.BUILD / 'hw/pviommu/fault/pviommu-fault-version.so'
+    refuses(binary, installed(folder, (harness.library().name, fault)),
+            '9.99.0')
+
+
+def truncated(binary, folder):
+    library = harness.library()
+    plugin = installed(folder, (library.name, library))
+    copy = folder / 'pviommu' / library.name
+    for size in 100000, 4096, 10, 0:
+        os.truncate(copy, size)
+        stops(binary, plugin, library.name, 'truncated')
+
+
+def other_machine(binary, folder):
+    library = harness.library()
+    plugin = installed(folder, (library.name, library))
+    with open(folder / 'pviommu' / library.name, 'r+b') as file:
+        file.seek(18)               # e_machine: IBM S/390
+        file.write(b'\x16\x00')
+    stops(binary, plugin, library.name, 'cannot be loaded')
+
+
+def no_library(binary, folder):
+    library = harness.library()
+    plugin = installed(folder, (library.name,
+                                harness.BUILD / 'tests/qtest/'
+                                'pviommu-preload.so'))
+    stops(binary, plugin, library.name, 'not a library of pviommu')
+
+
+def by_link(binary, folder):
+    """The libraries are looked for where the file is, not the link."""
+    link = folder / 'anything.so'
+    link.symlink_to(harness.BUILD / 'pviommu.so')
+    loads(binary, '-plugin', link)
+
+
+def in_folder(function, binary):
+    with tempfile.TemporaryDirectory() as folder:
+        function(binary, Path(folder).resolve())
 
 
 def every_fault_is_told():
@@ -148,8 +230,8 @@ def every_fault_is_told():
     same(faults, set(FAULTS), 'libraries to refuse')
 
 
-def needs_only_weak_symbols(plugin):
-    out = harness.build(['nm', '-D', '--undefined-only', plugin])
+def needs_only_weak_symbols(library):
+    out = harness.build(['nm', '-D', '--undefined-only', library])
     strong = [line for line in out.splitlines()
               if not re.match(r'\s+[wv] ', line)]
     same(strong, [], 'symbols that are not weak')
@@ -172,6 +254,18 @@ def refused_by_other_kinds(plugin):
     raise Skip('no qemu-x86_64 (package qemu-user)')
 
 
+# What the file to load may find beside it
+FRONT = {
+    'no folder': front_alone,
+    'no library for this series': other_series,
+    'a library for another series, renamed': renamed,
+    'a truncated library': truncated,
+    'a library for another machine': other_machine,
+    'something else': no_library,
+    'by a link': by_link,
+}
+
+
 def cases(tap, sanitized):
     """All cases, for every emulator."""
     plugin = harness.BUILD / 'pviommu.so'
@@ -179,7 +273,7 @@ def cases(tap, sanitized):
     tap.case('load: exports nothing but the two entry points',
              exports_two_symbols, plugin)
     tap.case('load: needs no symbol that would stop it from loading',
-             needs_only_weak_symbols, plugin)
+             needs_only_weak_symbols, harness.library())
     tap.case('refuse: each layout that a library is built for',
              every_fault_is_told)
     for target, binary in harness.emulators().items():
@@ -193,6 +287,8 @@ def cases(tap, sanitized):
                  binary, plugin)
         tap.case(f'load: {target}: refuses to be loaded by two names',
                  refuses_second, binary, plugin)
+        for name, function in FRONT.items():
+            tap.case(f'front: {target}: {name}', in_folder, function, binary)
         tap.case(f'refuse: {target}: another version', refuses, binary,
                  faulty / 'pviommu-fault-version.so', '9.99.0')
         for fault, word in FAULTS.items():
