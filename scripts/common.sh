@@ -85,6 +85,11 @@ qemu_version() {
         sed -n '1s/.*version \([0-9][0-9.]*\).*/\1/p'
 }
 
+# series_of VERSION: such as 10.0, all that the library must match
+series_of() {
+    cut -d . -f 1,2 <<< "$1"
+}
+
 # What scripts/setup found: QEMU_SOURCE, QEMU_BUILD, QEMU_X86_64, QEMU_AARCH64,
 # and the names that the tests know them by
 load_setup() {
