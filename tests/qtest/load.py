@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import harness
+import symbols
 from pvlab.tap import Skip, check, same
 from pvlab.wait import PATIENCE
 
@@ -274,6 +275,7 @@ def cases(tap, sanitized):
              exports_two_symbols, plugin)
     tap.case('load: needs no symbol that would stop it from loading',
              needs_only_weak_symbols, harness.library())
+    symbols.cases(tap)
     tap.case('refuse: each layout that a library is built for',
              every_fault_is_told)
     for target, binary in harness.emulators().items():
