@@ -86,6 +86,38 @@ update_lists() {
     step "reading the package lists of $1" private_apt update
 }
 
+# Every suite of Debian that may hold another QEMU
+SUITES=(bookworm-backports trixie trixie-updates trixie-backports forky sid)
+
+# use_suites: lists of all of them from now on; as fresh as a day old
+use_suites() {
+    local site suite key=
+    site=$(machine_archives "$(debian_codename)" |
+        awk '$2 !~ /-/ { print $1; exit }')
+    [ -n "$site" ] || return 1
+    APT_DIR=$PVIOMMU_CACHE/apt-suites
+    [ -z "$(find "$APT_DIR/fresh" -mtime -1 2> /dev/null)" ] || return 0
+    mkdir -p "$APT_DIR/lists/partial" "$APT_DIR/archives/partial"
+    if [ -e /usr/share/keyrings/debian-archive-keyring.gpg ]; then
+        key='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] '
+    fi
+    for suite in "${SUITES[@]}"; do
+        printf 'deb %s main\ndeb-src %s main\n' "$key$site $suite" \
+            "$key$site $suite"
+    done > "$APT_DIR/sources.list"
+    try_step "reading the package lists of ${SUITES[*]}" private_apt update ||
+        return 1
+    touch "$APT_DIR/fresh"
+}
+
+# versions_of PACKAGE KIND: that the lists have, newest first; KIND is
+# Packages or Sources
+versions_of() {
+    private apt-cache madison "$1" |
+        awk -F ' *[|] *' -v "kind=$2" '$3 ~ kind "$" { print $2 }' |
+        sed 's/ *$//' | sort -rVu
+}
+
 # install_as_root ARGUMENT...: private_apt install, through sudo if need be
 install_as_root() {
     as_root env DEBIAN_FRONTEND=noninteractive \
@@ -150,10 +182,10 @@ unpack_packages() {
     rm -rf "$work"
 }
 
-# fetch_source PACKAGE_VERSION: of QEMU, into the current folder
+# fetch_source PACKAGE_VERSION: of QEMU, into the current folder; fails if the
+# mirror does not serve it
 fetch_source() {
-    update_lists "$(debian_codename)"
     # the archive at times lacks the .dsc; the tarball is all that is needed
-    step "fetching the source of QEMU $1" private_apt source --tar-only \
+    try_step "fetching the source of QEMU $1" private_apt source --tar-only \
         --download-only "qemu=$1"
 }

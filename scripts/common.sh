@@ -29,10 +29,23 @@ trap 'say "stopped by: $BASH_COMMAND (${BASH_SOURCE[0]##*/}:$LINENO)"' ERR
 # step TEXT COMMAND...: run it with its output in a log, and say every ten
 # seconds how far it is. Where it fails, the end of the log is shown.
 step() {
+    try_step "$@" || {
+        tail -n 30 "$(log_of "$1")" | cut -c 1-300 >&2
+        die "failed: $1 (all of its output: $(log_of "$1"))"
+    }
+}
+
+# log_of TEXT: where the output of a step goes
+log_of() {
+    echo "$LOGS/$(printf '%s' "$1" | tr -cs 'A-Za-z0-9.\n' '-').log"
+}
+
+# try_step TEXT COMMAND...: as step, for one that may fail
+try_step() {
     local text=$1 log pid start last elapsed
     shift
     mkdir -p "$LOGS"
-    log=$LOGS/$(printf '%s' "$text" | tr -cs 'A-Za-z0-9.\n' '-').log
+    log=$(log_of "$text")
     start=$SECONDS
     last=$start
     say "$text"
@@ -50,8 +63,8 @@ step() {
         fi
     done
     if ! wait "$pid"; then
-        tail -n 30 "$log" | cut -c 1-300 >&2
-        die "failed: $text (all of its output: $log)"
+        trap - INT TERM
+        return 1
     fi
     trap - INT TERM
     elapsed=$((SECONDS - start))
@@ -90,12 +103,12 @@ series_of() {
     cut -d . -f 1,2 <<< "$1"
 }
 
-# What scripts/setup found: QEMU_SOURCE, QEMU_BUILD, QEMU_X86_64, QEMU_AARCH64,
-# and the names that the tests know them by
+# What scripts/setup found: QEMU_SERIES, QEMU_SOURCE, QEMU_BUILD, QEMU_X86_64
+# and QEMU_AARCH64, and the names that the tests know them by
 load_setup() {
     # shellcheck disable=SC1091
     . "$PVIOMMU_BUILD/setup.env"
-    export QEMU_SOURCE QEMU_BUILD QEMU_X86_64 QEMU_AARCH64
+    export QEMU_SERIES QEMU_SOURCE QEMU_BUILD QEMU_X86_64 QEMU_AARCH64
     export PVIOMMU_QEMU_SOURCE=$QEMU_SOURCE PVIOMMU_QEMU_BUILD=$QEMU_BUILD
     export PVIOMMU_QEMU=${PVIOMMU_QEMU:-$QEMU_X86_64}
     export PVIOMMU_QEMU_AARCH64=${PVIOMMU_QEMU_AARCH64:-$QEMU_AARCH64}

@@ -53,8 +53,7 @@ def build_programs():
 
 def library():
     """What the file to load opens for the QEMU that this build is for."""
-    (found,) = (BUILD / 'pviommu').glob('*.so')
-    return found
+    return BUILD / f"pviommu/{os.environ['QEMU_SERIES']}.so"
 
 
 def build_variant(name, env, *options):
