@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Copy one QEMU header with the change that a test of the refusal needs.
+"""Copy headers of QEMU with the changes that tests of the refusal need.
 
-Usage: overlay.py FAULT FOLDER OVERLAY. The header is the one in FOLDER, a
-folder of headers, that declares the structure: where that is, and what the
-structure is called, differs between versions of QEMU.
+Usage: overlay.py FOLDER OVERLAY FAULT...: for each fault one header of FOLDER,
+that which declares the structure, to OVERLAY/FAULT. Where that is, and what
+the structure is called, differs between versions of QEMU.
 """
 
 import re
@@ -16,31 +16,40 @@ from pathlib import Path
 BETWEEN = r'((?:(?!\n\}).)*?\n)'
 
 
+# Each returns what to look for first, the pattern, and what takes its place
+
+
 def begins(structure):
     return rf'(\n(?:typedef )?struct {structure}\s*\{{)'
 
 
+def word(structure):
+    return re.match(r'\w+', structure).group()
+
+
 def gains(structure):
     """The structure has one more member, before all others."""
-    return begins(structure), r'\1 void *shifted;'
+    return word(structure), begins(structure), r'\1 void *shifted;'
 
 
 def swaps(structure, first, second):
     """Two members of the structure have changed places."""
-    return (rf'{begins(structure)}{BETWEEN}( +{first};){BETWEEN}( +{second};)',
-            r'\1\2\5\4\3')
+    return (word(structure), rf'{begins(structure)}{BETWEEN}( +{first};)'
+            rf'{BETWEEN}( +{second};)', r'\1\2\5\4\3')
 
 
 def moves(structure, last):
     """The structure has lost a member, and gained another before all."""
-    return (rf'{begins(structure)}{BETWEEN}( +{last};)',
+    return (word(structure), rf'{begins(structure)}{BETWEEN}( +{last};)',
             r'\1 void *shifted;\2')
 
 
 CHANGES = {
     # as if PCIDevice had gained a field in its middle
-    'layout': (r'(\n    int32_t devfn;\n)', r'\n    uint64_t shifted;\1'),
-    'version': (r'(#define QEMU_VERSION) "[^"]*"', r'\1 "9.99.0"'),
+    'layout': ('int32_t devfn', r'(\n    int32_t devfn;\n)',
+               r'\n    uint64_t shifted;\1'),
+    'version': ('QEMU_VERSION', r'(#define QEMU_VERSION) "[^"]*"',
+                r'\1 "9.99.0"'),
     'property-size': gains('PropertyInfo'),
     'reset-size': gains('ResettablePhases'),
     'reset-phases': swaps('ResettablePhases', 'ResettableEnterPhase enter',
@@ -80,20 +89,19 @@ CHANGES = {
 
 
 def main():
-    fault, folder, overlay = sys.argv[1:]
-    changed = []
-    for header in sorted(Path(folder).rglob('*.h')):
-        text, count = re.subn(*CHANGES[fault],
-                              header.read_text(encoding='utf-8'), flags=re.S)
-        if count:
-            changed.append(header)
-            target = overlay / header.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding='utf-8')
-        if count > 1 or len(changed) > 1:
-            sys.exit(f'{fault}: more than one thing to change: {changed}')
-    if not changed:
-        sys.exit(f'{fault}: nothing to change in {folder}')
+    folder, overlay = map(Path, sys.argv[1:3])
+    headers = [(path, path.read_text(encoding='utf-8'))
+               for path in sorted(folder.rglob('*.h'))]
+    for fault in sys.argv[3:]:
+        name, pattern, changed = CHANGES[fault]
+        found = [(path, *re.subn(pattern, changed, text, flags=re.S))
+                 for path, text in headers if name in text]
+        found = [entry for entry in found if entry[2]]
+        if [count for _, _, count in found] != [1]:
+            sys.exit(f'{fault}: not one thing to change in {folder}: {found}')
+        target = overlay / fault / found[0][0].relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(found[0][1], encoding='utf-8')
 
 
 main()
