@@ -3,7 +3,7 @@
 #
 # Run by "meson install": the libraries for other series of QEMU, which
 # scripts/setup --qemu has put beside ours, go to FOLDER below the prefix.
-# usage: scripts/install-series FOLDER
+# usage: scripts/install-series.sh FOLDER
 
 set -eu
 folder=$MESON_INSTALL_DESTDIR_PREFIX/$1

@@ -93,7 +93,7 @@ class Layer:
         around, env = [], {**os.environ, 'PVIOMMU_LAYER': self.name}
         if self.folder:
             # the library is the same there, and watched by the sanitizers here
-            around = [ROOT / 'scripts/with-setup', self.folder]
+            around = [ROOT / 'scripts/with-setup.sh', self.folder]
             env['PVIOMMU_QTEST_KINDS'] = 'plain'
         self.before = time.monotonic()
         show(f'== {self.name}')

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Run COMMAND with what scripts/setup has found for the build in FOLDER.
-# usage: scripts/with-setup FOLDER COMMAND...
+# usage: scripts/with-setup.sh FOLDER COMMAND...
 
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

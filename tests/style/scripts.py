@@ -145,12 +145,85 @@ def default_forgets():
     with tempfile.TemporaryDirectory() as folder:
         scripts = Scripts(Path(folder))
         scripts.set_up(*scripts.words)
-        status, _, said = scripts.run(
-            'setup', '--default', f'-Dqemu_source={scripts.source}')
+        other = scripts.folder / 'other'
+        scripts.put_source(other, '10.2.0')
+        status, _, said = scripts.run('setup', '--default',
+                                      f'-Dqemu_source={other}')
         check(status == 1 and '10.0.98' in said,
               f"not the machine's: {status}, {said}")
         said, _ = scripts.set_up()
         check(scripts.words[0] in said, f'not the one before: {said}')
+
+
+# A mirror that lists the source of 11.1 and does not serve it
+MIRROR = """case "$*" in
+*indextargets*) echo "http://mirror bookworm main"
+    echo "http://mirror trixie main" ;;
+*--tar-only*) exit 1 ;;
+esac"""
+LISTED = """echo 'qemu | 1:11.1.9+ds-1 | http://mirror sid/main Sources'"""
+
+
+class OtherSeries(Scripts):
+    """Where the machine's own QEMU is set up already."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.put_source(self.cache / 'qemu/99/src', '10.0.98')
+        # as ninja would have left it
+        (self.tools / 'ninja').write_text(
+            '#!/bin/sh\nmkdir -p "$2/pviommu"; for s in 10.0 10.1 10.2 11.0 '
+            '11.1; do : > "$2/pviommu/$s.so"; done\n')
+
+    def refuses(self, *words, args):
+        """With one sentence, at the end, that holds WORDS."""
+        status, _, said = self.run('setup', *args)
+        same(status, 1, f'status ({said})')
+        for word in words:
+            check(word in said.splitlines()[-1], f'no {word!r} in {said}')
+
+
+def unknown_series():
+    """Nothing begins for a series that the library does not know."""
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = Scripts(Path(folder))
+        for word in ('9.2', 'nonsense', '10', '10.0.2', ''):
+            status, _, said = scripts.run('setup', '--qemu', word)
+            check(status and ('10.0 10.1' in said or 'usage' in said),
+                  f'{word!r}: {status}, {said}')
+            scripts.did_nothing()
+
+
+def source_not_served():
+    """What no mirror gives is to be named, and what to type is said."""
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = OtherSeries(Path(folder))
+        scripts.refuses('no mirror', '11.1', '-Dqemu_source=DIR',
+                        args=['--qemu', '11.1'])
+        (scripts.tools / 'apt-get').write_text(f'#!/bin/sh\n{MIRROR}\n')
+        (scripts.tools / 'apt-cache').write_text(f'#!/bin/sh\n{LISTED}\n')
+        (scripts.tools / 'apt-cache').chmod(0o755)
+        scripts.refuses('1:11.1.9+ds-1', 'does not serve',
+                        '-Dqemu_source=DIR', args=['--qemu', '11.1'])
+        scripts.refuses('no suite', '11.0', '-Dqemu_source=DIR',
+                        args=['--qemu', '11.0'])
+        same(sorted(path.name for path in (scripts.cache / 'qemu').iterdir()),
+             ['99'], 'what is left in the cache')
+
+
+def source_is_remembered():
+    """A source that was named once does for the next time."""
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = OtherSeries(Path(folder))
+        other = scripts.folder / 'other'
+        scripts.put_source(other, '11.1.7')
+        words = [f'-Dqemu_source={other}', f'-Dqemu_build={other}']
+        scripts.refuses('11.1.7', '11.0', args=['--qemu', '11.0', *words])
+        said, _ = scripts.set_up('--qemu', '11.1', *words)
+        check('pviommu/11.1.so is there' in said, said)
+        said, _ = scripts.set_up('--qemu', '11.1')
+        check('pviommu/11.1.so is there' in said, said)
+        check((scripts.build / 'pviommu/11.1.so').exists(), 'no library')
 
 
 def cases(tap):
@@ -163,3 +236,6 @@ def cases(tap):
     tap.case('scripts/setup: its options stay', options_stay)
     tap.case('scripts/setup: without options', no_options_stay)
     tap.case('scripts/setup: --default forgets them', default_forgets)
+    tap.case('scripts/setup: a series that is not known', unknown_series)
+    tap.case('scripts/setup: a source that is not served', source_not_served)
+    tap.case('scripts/setup: a source is remembered', source_is_remembered)
