@@ -31,106 +31,8 @@
 #include "pviommu/compat.h"
 #include "hw/vfio/pci.h"
 
+#include "abi-tables.h"
 #include "abi-trial.h"
-
-/* @beside: a type that the emulator must have, where the name is not enough */
-typedef struct TypeSize {
-    const char *type;
-    size_t instance_size;
-    size_t class_size;
-    const char *beside;
-} TypeSize;
-
-#define SIZE_BESIDE(other, type, instance, klass) \
-    { type, sizeof(instance), sizeof(klass), other }
-#define SIZE(type, instance, klass) SIZE_BESIDE(NULL, type, instance, klass)
-#define SIZE_INTERFACE(type, klass) { type, 0, sizeof(klass), NULL }
-
-static const TypeSize sizes[] = {
-    SIZE(TYPE_OBJECT, Object, ObjectClass),
-    SIZE(TYPE_DEVICE, DeviceState, DeviceClass),
-    SIZE(TYPE_BUS, BusState, BusClass),
-    SIZE(TYPE_SYS_BUS_DEVICE, SysBusDevice, SysBusDeviceClass),
-    SIZE(TYPE_PCI_DEVICE, PCIDevice, PCIDeviceClass),
-    SIZE(TYPE_PCI_BUS, PCIBus, PCIBusClass),
-    SIZE(TYPE_PCI_HOST_BRIDGE, PCIHostState, PCIHostBridgeClass),
-    SIZE(TYPE_VIRTIO_DEVICE, VirtIODevice, VirtioDeviceClass),
-    SIZE(TYPE_VIRTIO_BUS, VirtioBusState, VirtioBusClass),
-    SIZE(TYPE_VIRTIO_PCI, VirtIOPCIProxy, VirtioPCIClass),
-    SIZE(TYPE_VIRTIO_MMIO, VirtIOMMIOProxy, SysBusDeviceClass),
-    SIZE(TYPE_MEMORY_REGION, MemoryRegion, ObjectClass),
-    SIZE(TYPE_IOMMU_MEMORY_REGION, IOMMUMemoryRegion, IOMMUMemoryRegionClass),
-    SIZE(TYPE_MACHINE, MachineState, MachineClass),
-    SIZE(TYPE_IOMMUFD_BACKEND, IOMMUFDBackend, IOMMUFDBackendClass),
-    SIZE(TYPE_HOST_IOMMU_DEVICE, HostIOMMUDevice, HostIOMMUDeviceClass),
-    SIZE(TYPE_VFIO_IOMMU, PviommuVfioContainer, VFIOIOMMUClass),
-    SIZE(TYPE_VFIO_IOMMU_LEGACY, PviommuVfioLegacyContainer, VFIOIOMMUClass),
-    SIZE(TYPE_VFIO_IOMMU_IOMMUFD, VFIOIOMMUFDContainer, VFIOIOMMUClass),
-    SIZE(TYPE_VFIO_PCI, VFIOPCIDevice, PCIDeviceClass),
-    SIZE_INTERFACE(TYPE_RESETTABLE_INTERFACE, ResettableClass),
-    SIZE_INTERFACE(TYPE_ACPI_DEV_AML_IF, AcpiDevAmlIfClass),
-    /* RISC-V has another of that name */
-    SIZE_BESIDE("arm-cpu", TYPE_VIRT_MACHINE, VirtMachineState,
-                VirtMachineClass),
-};
-
-typedef struct PropertyOffset {
-    const char *type;
-    const char *property;
-    ptrdiff_t offset;
-    const char *beside;
-} PropertyOffset;
-
-#define PROP_BESIDE(other, type, name, structure, member) \
-    { type, name, offsetof(structure, member), other }
-#define PROP(type, name, structure, member) \
-    PROP_BESIDE(NULL, type, name, structure, member)
-
-static const PropertyOffset offsets[] = {
-    PROP(TYPE_PCI_DEVICE, "addr", PCIDevice, devfn),
-    PROP(TYPE_PCI_DEVICE, "romfile", PCIDevice, romfile),
-    PROP(TYPE_PCI_DEVICE, "romsize", PCIDevice, romsize),
-    PROP(TYPE_PCI_DEVICE, "rombar", PCIDevice, rom_bar),
-    PROP(TYPE_PCI_DEVICE, "multifunction", PCIDevice, cap_present),
-    PROP(TYPE_PCI_DEVICE, "failover_pair_id", PCIDevice, failover_pair_id),
-    PROP(TYPE_PCI_DEVICE, "acpi-index", PCIDevice, acpi_index),
-    PROP(TYPE_PCI_DEVICE, "x-max-bounce-buffer-size", PCIDevice,
-         max_bounce_buffer_size),
-    PROP(TYPE_VIRTIO_DEVICE, "indirect_desc", VirtIODevice, host_features),
-    PROP(TYPE_VIRTIO_DEVICE, "use-started", VirtIODevice, use_started),
-    PROP(TYPE_VIRTIO_DEVICE, "use-disabled-flag", VirtIODevice,
-         use_disabled_flag),
-    PROP(TYPE_VIRTIO_DEVICE, "x-disable-legacy-check", VirtIODevice,
-         disable_legacy_check),
-    PROP(TYPE_VIRTIO_PCI, "modern-pio-notify", VirtIOPCIProxy, flags),
-    PROP(TYPE_VIRTIO_MMIO, "force-legacy", VirtIOMMIOProxy, legacy),
-    PROP(TYPE_VIRTIO_MMIO, "ioeventfd", VirtIOMMIOProxy, flags),
-    PROP(TYPE_VFIO_PCI, "host", VFIOPCIDevice, host),
-    PROP(TYPE_VFIO_PCI, "sysfsdev", VFIOPCIDevice, vbasedev.sysfsdev),
-    PROP(TYPE_VFIO_PCI, "x-no-mmap", VFIOPCIDevice, vbasedev.no_mmap),
-    PROP(TYPE_VFIO_PCI, "x-balloon-allowed", VFIOPCIDevice,
-         vbasedev.ram_block_discard_allowed),
-    /* Debian's emulator of RISC-V has none */
-    PROP_BESIDE(TYPE_IOMMUFD_BACKEND, TYPE_VFIO_PCI, "iommufd", VFIOPCIDevice,
-                vbasedev.iommufd),
-};
-
-/* The linker has noted the size of whatever QEMU does not keep to a file */
-typedef struct SymbolSize {
-    const char *symbol;
-    const char *structure;
-    size_t size;
-} SymbolSize;
-
-#define SYMBOL(symbol, structure) { #symbol, #structure, sizeof(structure) }
-
-static const SymbolSize symbols[] = {
-    SYMBOL(address_space_memory, AddressSpace),
-    SYMBOL(vfio_memory_listener, MemoryListener),
-    SYMBOL(qdev_prop_bool, PropertyInfo),
-    SYMBOL(qemu_cpu_list_lock, QemuMutex),
-    SYMBOL(qnull_, QNull),
-};
 
 typedef struct Bytes {
     uintptr_t first;
@@ -176,7 +78,7 @@ static bool has(const char *type)
     return !type || object_class_by_name(type);
 }
 
-static bool check_size(const TypeSize *expected, char **why)
+static bool check_size(const PviommuTypeSize *expected, char **why)
 {
     ObjectClass *klass = object_class_by_name(expected->type);
     const PVIOMMUTypeImpl *type;
@@ -205,7 +107,7 @@ static bool check_size(const TypeSize *expected, char **why)
     return true;
 }
 
-static bool check_offset(const PropertyOffset *expected, char **why)
+static bool check_offset(const PviommuPropertyOffset *expected, char **why)
 {
     ObjectClass *klass = object_class_by_name(expected->type);
     const DeviceClass *dc = (const DeviceClass *)klass;
@@ -238,7 +140,7 @@ static bool check_offset(const PropertyOffset *expected, char **why)
     return false;
 }
 
-static bool check_symbol(const SymbolSize *expected, char **why)
+static bool check_symbol(const PviommuSymbolSize *expected, char **why)
 {
     const void *there = pviommu_abi_lookup(expected->symbol);
     const ElfW(Sym) *symbol = NULL;
@@ -312,18 +214,19 @@ static bool check_classes(char **why)
 
 bool pviommu_abi_check_layout(char **why)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
-        if (!check_size(&sizes[i], why)) {
+    for (const PviommuTypeSize *t = pviommu_type_sizes; t->type; t++) {
+        if (!check_size(t, why)) {
             return false;
         }
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(offsets); i++) {
-        if (!check_offset(&offsets[i], why)) {
+    for (const PviommuPropertyOffset *p = pviommu_property_offsets; p->type;
+         p++) {
+        if (!check_offset(p, why)) {
             return false;
         }
     }
-    for (size_t i = 0; i < G_N_ELEMENTS(symbols); i++) {
-        if (!check_symbol(&symbols[i], why)) {
+    for (const PviommuSymbolSize *s = pviommu_symbol_sizes; s->symbol; s++) {
+        if (!check_symbol(s, why)) {
             return false;
         }
     }
