@@ -3,6 +3,7 @@
 their own, and tools that only pretend to be."""
 
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -194,6 +195,22 @@ def unknown_series():
             scripts.did_nothing()
 
 
+def series_are_told():
+    """README and the header that knows versions name the series that the
+    scripts do."""
+    text = (ROOT / 'scripts/qemu.sh').read_text()
+    series = re.search(r'^SERIES=\((.*)\)$', text, re.M).group(1).split()
+    readme = (ROOT / 'README.md').read_text()
+    section = readme[readme.index('## Which QEMU'):]
+    section = section[:section.index('\n## ')]
+    same(re.findall(r'^\| (\d+\.\d+) \|', section, re.M), series,
+         "rows of README's table")
+    between = f'{series[0]} to {series[-1]}'
+    for file in ('README.md', 'include/pviommu/compat.h'):
+        check(between in ' '.join((ROOT / file).read_text().split()),
+              f'{file} does not say {between}')
+
+
 def source_not_served():
     """What no mirror gives is to be named, and what to type is said."""
     with tempfile.TemporaryDirectory() as folder:
@@ -237,5 +254,6 @@ def cases(tap):
     tap.case('scripts/setup: without options', no_options_stay)
     tap.case('scripts/setup: --default forgets them', default_forgets)
     tap.case('scripts/setup: a series that is not known', unknown_series)
+    tap.case('scripts/setup: the series are told', series_are_told)
     tap.case('scripts/setup: a source that is not served', source_not_served)
     tap.case('scripts/setup: a source is remembered', source_is_remembered)
