@@ -4,6 +4,7 @@
  */
 #include "qemu/osdep.h"
 
+#include "hw/virtio/virtio.h"
 #include "libqos/generic-pcihost.h"
 #include "libqos/pci-pc.h"
 #include "standard-headers/linux/virtio_mmio.h"
@@ -32,19 +33,16 @@ static const Board boards[] = {
                    "\n100100000 10fffffff pc.ram+100000 rw\n" },
         .msi_first = 0xfee00000,
         .msi_last = 0xfeefffff,
-        .queue_max = VIOMMU_QUEUE_SIZE,
     }, {
         .name = "virt",
         .machine = VIRT_MACHINE,
         .prefix = "/pviommu",
         VIRT,
-        .queue_max = VIOMMU_QUEUE_SIZE,
     }, {
         .name = "virt-mmio",
         .machine = VIRT_MACHINE,
         .prefix = "/pviommu/mmio",
         VIRT,
-        .queue_max = 1024,          /* virtio-mmio lets them all have that */
         .slot = 0x0a003e00,
     }, {
         .name = "microvm",
@@ -58,7 +56,6 @@ static const Board boards[] = {
         .msi_last = 0xfeefffff,
         .ecam = 0xe0000000,
         .bars = 0xc0000000,
-        .queue_max = 1024,
         .slot = 0xfeb02e00,
     },
 };
@@ -103,6 +100,13 @@ char *board_device_arg(const char *properties)
     return g_strdup_printf("-device %s,id=iommu%s%s%s", driver,
                            board()->slot ? "" : ",addr=10.0",
                            properties ? "," : "", properties ?: "");
+}
+
+void board_assert_queue_max(unsigned size)
+{
+    if (!board()->slot || size != VIRTQUEUE_MAX_SIZE) {
+        g_assert_cmpuint(size, ==, VIOMMU_QUEUE_SIZE);
+    }
 }
 
 QPCIBus *board_pci_new(Viommu *v)

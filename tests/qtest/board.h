@@ -27,7 +27,6 @@ typedef struct ViommuQueue ViommuQueue;
  * @ecam: guest-physical address of PCI configuration space; 0 for a PC, which
  *        has ports for it
  * @bars: where BARs may be put; 0 with @ecam for libqos's own place
- * @queue_max: entries that a queue may have
  * @slot: guest-physical address of the virtio-mmio slot that holds the
  *        IOMMU; 0 where it is a PCI function, at 00:10.0
  */
@@ -42,7 +41,6 @@ typedef struct Board {
     uint64_t msi_last;
     uint64_t ecam;
     uint32_t bars;
-    unsigned queue_max;
     uint64_t slot;
 } Board;
 
@@ -81,6 +79,13 @@ void board_add_pci_test(const char *name, void (*func)(void));
  * Return: owned by the caller.
  */
 char *board_device_arg(const char *properties);
+
+/**
+ * board_assert_queue_max - see that a queue of ours may have as many entries
+ * @size: what the transport says; virtio-mmio let each have VIRTQUEUE_MAX_SIZE
+ *        before 11.1 (hw_compat_11_0 in QEMU)
+ */
+void board_assert_queue_max(unsigned size);
 
 /**
  * board_pci_new - the PCI bus of an emulator

@@ -460,13 +460,13 @@ static void platform_form(void)
     takes("-M xlnx-versal-virt -global virtio-mmio.force-legacy=off "
           PLATFORM, "no nodes for devices");
     refuses("-M virt " PLATFORM, "version 2", "force-legacy=off");
-    refuses("-M raspi3b " PLATFORM, "virtio-bus", "pviommu-device");
+    refuses("-M raspi3b " PLATFORM, "'virtio-bus' bus", "found");
     refuses(SLOTS PLATFORM PLATFORM, "already", "once");
     for (unsigned i = 0; i < 32; i++) {
         g_string_append(full, RNG " ");
     }
     g_string_append(full, PLATFORM);
-    refuses(full->str, "virtio-bus", "pviommu-device");
+    refuses(full->str, "'virtio-bus' bus", "found");
     /* PCI has an IOMMU: this one has the slots */
     takes(SLOTS P " " PLATFORM, "no device is behind");
     refuses(SLOTS PLATFORM P, "pcie.0", "already");

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The stock emulator, made able to run qtests with the library in it.
 
-Distributions leave the qtest accelerator out. It is built here from QEMU's
-source as the module that the emulator would load, with the stamp by which the
-emulator knows its own modules.
+Distributions leave the qtest accelerator of QEMU before 11.0 out. It is built
+here from QEMU's source as the module that the emulator would load, with the
+stamp by which the emulator knows its own modules.
 """
 
 import fcntl
@@ -93,34 +93,43 @@ def compile_command(name, output):
 
 
 def has_qtest(binary):
-    """Whether an emulator has the accelerator already."""
-    return 'qtest' in subprocess.run([binary, '-accel', 'help'], check=True,
-                                     stdout=subprocess.PIPE,
-                                     text=True).stdout.split()
+    """Whether an emulator has the accelerator, built in or as a module of its
+    own, which "-accel help" would not name."""
+    return subprocess.run([binary, '-accel', 'qtest', '-machine', 'none',
+                           '-nodefaults', '-display', 'none', '-monitor',
+                           'stdio'], input=b'quit\n',
+                          stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+def module(target):
+    """Where accel-qtest-TARGET.so is, for an emulator that has it not."""
+    return OUT / f'modules-{target}/accel-qtest-{target}.so'
 
 
 def build_accelerator(target, binary):
-    """Build accel-qtest-TARGET.so for an emulator: the folder of it."""
-    folder = OUT / f'modules-{target}'
-    folder.mkdir(parents=True, exist_ok=True)
+    """Build the module for an emulator, unless that has the accelerator."""
+    path = module(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
     # More than one layer needs it
-    with open(folder / 'lock', 'w', encoding='utf-8') as lock:
+    with open(path.parent / 'lock', 'w', encoding='utf-8') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not has_qtest(binary):
-            compile_accelerator(target, binary, folder)
-    return folder
+        if has_qtest(binary):
+            path.unlink(missing_ok=True)    # another emulator's
+        else:
+            compile_accelerator(target, binary, path)
 
 
-def compile_accelerator(target, binary, folder):
-    """The module into that folder, unless it is there."""
-    module = folder / f'accel-qtest-{target}.so'
+def compile_accelerator(target, binary, path):
+    """The module to PATH, unless it is there."""
+    folder = path.parent
     stamp = re.search(rb'qemu_stamp(_[0-9a-f]+)', Path(binary).read_bytes())
     if not stamp:
         raise RuntimeError(f'{binary} takes no modules: no qtest for it')
     stamp = stamp.group(1).decode()
     mark = folder / 'built-for'
     key = f'{stamp} {QEMU_BUILD}'
-    if module.exists() and mark.exists() and mark.read_text() == key:
+    if path.exists() and mark.exists() and mark.read_text() == key:
         return
 
     text = (QEMU_BUILD / 'config-host.h').read_text()
@@ -131,7 +140,7 @@ def compile_accelerator(target, binary, folder):
     args, where = compile_command('accel/qtest/qtest.c',
                                   f'libqemu-{target}-softmmu')
     args[1:1] = ['-iquote', str(folder)]
-    build([*args, '-fPIC', '-shared', '-DBUILD_DSO', '-w', '-o', module,
+    build([*args, '-fPIC', '-shared', '-DBUILD_DSO', '-w', '-o', path,
            QEMU_SOURCE / 'accel/qtest/qtest.c',
            QEMU_SOURCE / 'module-common.c'], cwd=where)
     mark.write_text(key)
@@ -149,8 +158,9 @@ def write_wrapper(kind, target, binary, plugin, arguments=''):
     path = OUT / kind / f'qemu-system-{target}'
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ['#!/bin/sh',
-             '# The stock emulator with the library and the qtest module',
-             f'export QEMU_MODULE_DIR={OUT}/modules-{target}']
+             '# The stock emulator with the library and the qtest module']
+    if module(target).exists():
+        lines += [f'export QEMU_MODULE_DIR={module(target).parent}']
     run = f'{shlex.quote(str(binary))} -plugin {shlex.quote(str(plugin))}'
     # What a test wants loaded first, but for the sanitizers
     wanted = '${PVIOMMU_QTEST_PRELOAD:-}'

@@ -109,15 +109,13 @@ bool viommu_begin(Viommu *v, uint64_t mask)
 static void setup_queue(Viommu *v, ViommuQueue *queue, unsigned index)
 {
     QVirtioDevice *vdev = v->vdev;
-    unsigned size;
+    unsigned size = v->queue_size ?: VIOMMU_QUEUE_SIZE;
 
     if (queue->desc) {
         guest_free(&v->alloc, queue->desc);
     }
     vdev->bus->queue_select(vdev, index);
-    size = vdev->bus->get_queue_size(vdev);
-    g_assert_cmpuint(size, ==, board()->queue_max);
-    size = v->queue_size ?: VIOMMU_QUEUE_SIZE;
+    board_assert_queue_max(vdev->bus->get_queue_size(vdev));
     *queue = (ViommuQueue) { .index = index, .size = size };
     queue->desc = guest_alloc(&v->alloc, 3 * 4096);
     queue->avail = queue->desc + 4096;

@@ -15,9 +15,13 @@ from .wait import Lost, patience, until
 TARGET = "x86_64"
 
 
-def modules() -> Path:
-    """Where the accelerator's module is; tests/qtest/harness.py builds it."""
-    return paths.BUILD / f"qtest/modules-{TARGET}"
+def environment() -> dict:
+    """The environment for an emulator that is to be driven: it names the
+    module that tests/qtest/harness.py built for it, if it needs one."""
+    folder = paths.BUILD / f"qtest/modules-{TARGET}"
+    built = any(folder.glob("accel-qtest-*.so"))
+    return {**os.environ, **({"QEMU_MODULE_DIR": str(folder)} if built
+                             else {})}
 
 
 class Qtest:
@@ -34,7 +38,7 @@ class Qtest:
         self.machine = Machine(
             name, folder, ["-accel", "qtest", "-qtest", f"unix:{path}",
                            "-qtest-log", "none", *args], wrapper,
-            {**os.environ, "QEMU_MODULE_DIR": str(modules())})
+            environment())
         try:
             self._line = self._accept(listener)
         except BaseException:

@@ -32,6 +32,7 @@ static const char *const names[OBSERVER_CALL__MAX] = {
     [OBSERVER_CALL_OPEN] = "open",
     [OBSERVER_CALL_BIND] = "bind",
     [OBSERVER_CALL_INFO] = "info",
+    [OBSERVER_CALL_PROCESS] = "process",
     [OBSERVER_CALL_OTHER] = "other",
 };
 

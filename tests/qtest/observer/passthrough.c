@@ -22,18 +22,20 @@ static VFIODeviceOps no_ops = {
 
 bool observer_attach(Observer *o, AddressSpace *as, Error **errp)
 {
-    const char *id = DEVICE(o)->id ?: "observer";
     IOMMUFDBackend *iommufd = o->vbasedev.iommufd;
 
     if (!iommufd) {
         error_setg(errp, "watch=iommufd needs iommufd=ID");
         return false;
     }
-    o->function.name = id;
+    /* Since 10.1 no two may have the same */
+    o->vbasedev.name = DEVICE(o)->id ? g_strdup(DEVICE(o)->id)
+                                     : object_get_canonical_path(OBJECT(o));
+    o->function.name = o->vbasedev.name;
     o->function.events = o->events;
-    vfio_device_init(&o->vbasedev, VFIO_DEVICE_TYPE_PCI, &no_ops, DEVICE(o),
+    /* One of type PCI would be taken for a VFIOPCIDevice since 10.2 */
+    vfio_device_init(&o->vbasedev, VFIO_DEVICE_TYPE_AP, &no_ops, DEVICE(o),
                      false);
-    o->vbasedev.name = g_strdup(id);
     o->vbasedev.mdev = o->function.mdev;
     o->vbasedev.fd = iommufd_open_function(&o->function);
     o->attached = vfio_device_attach(o->vbasedev.name, &o->vbasedev, as,

@@ -2,8 +2,9 @@
 /*
  * System calls on /dev/iommu, taken away from the kernel
  *
- * pviommu-preload.so goes into LD_PRELOAD, behind the sanitizers.  It changes
- * nothing until somebody fills in @pviommu_preload.
+ * pviommu-preload.so goes into LD_PRELOAD, behind the sanitizers.  There is a
+ * /dev/iommu then; nothing else changes until somebody fills in
+ * @pviommu_preload.
  */
 #ifndef TESTS_QTEST_OBSERVER_PRELOAD_H
 #define TESTS_QTEST_OBSERVER_PRELOAD_H

@@ -445,6 +445,12 @@ static int hw_info(Context *c, void *arg)
     return host_refuses(OBSERVER_CALL_INFO);
 }
 
+/* Since Linux 6.13; asked by QEMU 10.1 and later, which changes none */
+static int change_process(Context *c, void *arg)
+{
+    return host_refuses(OBSERVER_CALL_PROCESS);
+}
+
 const HostCall host_context_calls[] = {
     { IOMMU_IOAS_ALLOC, OBSERVER_CALL_IOAS_ALLOC, .on_context = ioas_alloc },
     { IOMMU_HWPT_ALLOC, OBSERVER_CALL_HWPT_ALLOC, .on_context = hwpt_alloc },
@@ -454,5 +460,7 @@ const HostCall host_context_calls[] = {
     { IOMMU_IOAS_IOVA_RANGES, OBSERVER_CALL_RANGES,
       .on_context = iova_ranges },
     { IOMMU_GET_HW_INFO, OBSERVER_CALL_INFO, .on_context = hw_info },
+    { IOMMU_IOAS_CHANGE_PROCESS, OBSERVER_CALL_PROCESS,
+      .on_context = change_process },
     { },
 };
