@@ -423,6 +423,33 @@ static void test_virtio_mem(const void *how)
     vmem_free(&m);
 }
 
+/* One MAP from inside a block to inside another, with all others unplugged */
+static void test_virtio_mem_inside(const void *how)
+{
+    VirtioMem m = vmem_new(how);
+    Scene *s = m.s;
+
+    vmem_want(&m, 64 * MiB);
+    assert_status(viommu_unmap(s->v, 1, HIGH, HIGH + (s->size - 1)), OK);
+    s->phys = m.base + VMEM_BLOCK / 2;
+    s->size = 4 * VMEM_BLOCK;
+    assert_status(viommu_map(s->v, 1, HIGH, HIGH + (s->size - 1), s->phys,
+                             READ | WRITE), OK);
+    for (unsigned block = 0; block <= 4; block += 2) {
+        g_assert_cmpuint(vmem_request(&m, VIRTIO_MEM_REQ_PLUG, block, 1), ==,
+                         VIRTIO_MEM_RESP_ACK);
+        g_assert_cmpuint(assert_follows(s), ==, block / 2 + 1);
+        assert_same_anew(s);
+    }
+    for (unsigned block = 0; block <= 4; block += 2) {
+        g_assert_cmpuint(vmem_request(&m, VIRTIO_MEM_REQ_UNPLUG, block, 1),
+                         ==, VIRTIO_MEM_RESP_ACK);
+        g_assert_cmpuint(assert_follows(s), ==, 2 - block / 2);
+        assert_same_anew(s);
+    }
+    vmem_free(&m);
+}
+
 /* What the host refuses is not plugged, and the guest is told */
 static void test_virtio_mem_refused(const void *how)
 {
@@ -504,6 +531,7 @@ int main(int argc, char **argv)
                         test_vhost_bypass);
     watch_add("memory", "dimm-refused", test_dimm_refused);
     watch_add("memory", "virtio-mem", test_virtio_mem);
+    watch_add("memory", "virtio-mem-inside", test_virtio_mem_inside);
     watch_add("memory", "virtio-mem-refused-second",
               test_virtio_mem_refused_second);
     watch_add("memory", "virtio-mem-leaves", test_virtio_mem_leaves);
