@@ -281,8 +281,9 @@ def cases(tap, sanitized):
     for target, binary in harness.emulators().items():
         tap.case(f'load: {target}: registers its types', loads, binary,
                  '-plugin', plugin)
-        tap.case(f'load: {target}: with sanitizers', loads,
-                 sanitized[target])
+        if sanitized[target]:
+            tap.case(f'load: {target}: with sanitizers', loads,
+                     sanitized[target])
         tap.case(f'load: {target}: without it, the device is unknown',
                  unknown_without_plugin, binary)
         tap.case(f'load: {target}: refuses arguments', refuses_argument,
