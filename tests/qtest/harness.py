@@ -120,10 +120,20 @@ def build_accelerator(target, binary):
             compile_accelerator(target, binary, path)
 
 
+def executable(binary):
+    """The emulator itself, where BINARY is a script of write_wrapper() in
+    scripts/qemu.sh."""
+    found = re.search(rb'\$here/(\S*qemu-system-\w+)',
+                      Path(binary).read_bytes())
+    return Path(binary).resolve().parent / found.group(1).decode() \
+        if found else Path(binary)
+
+
 def compile_accelerator(target, binary, path):
     """The module to PATH, unless it is there."""
     folder = path.parent
-    stamp = re.search(rb'qemu_stamp(_[0-9a-f]+)', Path(binary).read_bytes())
+    stamp = re.search(rb'qemu_stamp(_[0-9a-f]+)',
+                      executable(binary).read_bytes())
     if not stamp:
         raise RuntimeError(f'{binary} takes no modules: no qtest for it')
     stamp = stamp.group(1).decode()
