@@ -153,6 +153,10 @@ def compile_accelerator(target, binary, path):
     build([*args, '-fPIC', '-shared', '-DBUILD_DSO', '-w', '-o', path,
            QEMU_SOURCE / 'accel/qtest/qtest.c',
            QEMU_SOURCE / 'module-common.c'], cwd=where)
+    # or the emulator, if not installed, would look for those of another
+    for own in executable(binary).parents[1].glob('lib/*/qemu/*.so'):
+        if not (folder / own.name).exists():
+            (folder / own.name).symlink_to(own)
     mark.write_text(key)
 
 
