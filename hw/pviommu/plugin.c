@@ -9,6 +9,7 @@
 
 #include "pviommu/abi.h"
 #include "pviommu/device.h"
+#include "pviommu/guard.h"
 
 /*
  * Nothing of the plugin interface is used but the structure handed to
@@ -146,6 +147,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
         stop(message);
     }
 
+    pviommu_guard_start();
     pviommu_register_types();
     return 0;
 }

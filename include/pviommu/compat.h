@@ -65,6 +65,10 @@ typedef VFIOContainer PviommuVfioLegacyContainer;
 #define PVIOMMU_TYPE_VFIO_PCI "vfio-pci"
 #endif
 
+/* iommufd_backend_connect() of 10.2 fails on kernels before 6.13, see guard.c */
+#define PVIOMMU_CONNECT_FAILS_SILENTLY \
+    (PVIOMMU_QEMU_AT_LEAST(10, 2) && !PVIOMMU_QEMU_AT_LEAST(11, 0))
+
 /* What QOM hands to class_init() is constant since 10.1 */
 #if PVIOMMU_QEMU_AT_LEAST(10, 1)
 typedef const void PviommuClassData;

@@ -597,6 +597,23 @@ static void host_path_falls_back_twice(void)
     g_assert_nonnull(strstr(first, "with iommufd object 'second'"));
 }
 
+/* A kernel with which QEMU 10.2 would crash; others do not mind */
+static void host_keeps_process(void)
+{
+    g_autofree char *args =
+        with_host("", "-device pviommu-observer,fail=process:9:25 " PASSED);
+    g_autofree char *err = NULL;
+    int status = run(args, &err);
+
+    g_assert_cmpint(status, <=, 1);
+    if (status) {
+        g_assert_nonnull(strstr(err, "no IOMMU_IOAS_CHANGE_PROCESS"));
+        g_assert_nonnull(strstr(err, "QEMU 11.0"));
+    } else {
+        g_assert_cmpstr(err, ==, "");
+    }
+}
+
 /* QEMU gives it memory itself; on x86 the observer's library has a likeness */
 static void vfio_platform(void)
 {
@@ -685,6 +702,8 @@ int main(int argc, char **argv)
                    host_path_falls_back_twice);
     qtest_add_func("pviommu/command-line/host-path-falls-back",
                    host_path_falls_back);
+    qtest_add_func("pviommu/command-line/host-keeps-process",
+                   host_keeps_process);
     qtest_add_func("pviommu/command-line/unprotected", unprotected);
     qtest_add_func("pviommu/command-line/unprotected-hotplug",
                    unprotected_hotplug);
