@@ -44,13 +44,24 @@ class Unavailable:
         check(not any(f"vfio {host.NVME}:" in line
                       for line in said[:lines[0]]), f"VFIO was first: {said}")
 
+    def refused(self, host_path, *words):
+        """The device has an iommufd object.  Without the file, QEMU 11.0 and
+        later take no such object, and say the same themselves."""
+        said = self.ends(host_path, True)
+        if not NODE.exists() and any(f"{NODE} does not exist" in line
+                                     for line in said):
+            same(len(said), 1, f"lines in {said}; number")
+            check("CONFIG_IOMMUFD" in said[0], f"no advice: {said}")
+            return
+        self.told(said, f"host-path={host_path}", *words)
+
     def auto(self, *words):
-        """The device has an iommufd object, and the way is ours to choose."""
-        self.told(self.ends("auto", True), "host-path=auto", *words)
+        """The way is ours to choose."""
+        self.refused("auto", *words)
 
     def asked(self, *words):
         """No other way is wanted."""
-        self.told(self.ends("iommufd", True), "host-path=iommufd", *words)
+        self.refused("iommufd", *words)
 
     def type1(self):
         """The device has no such object."""

@@ -50,18 +50,31 @@ def qemu_source() -> Path:
     version = emulator_version(emulator())
     for folder in sorted((cache() / "qemu").glob("*")):
         plain = folder.name.split("+")[0]
-        if plain == version and (folder / "src/python/qemu/qmp").is_dir():
+        if plain == version and _qmp_path(folder / "src"):
             return folder / "src"
     raise Missing(f"no source of QEMU {version} in {cache() / 'qemu'}; "
                   "scripts/setup puts it there")
 
 
+def _qmp_path(source: Path):
+    """Where a source tree has the package qmp, if it has: in a folder, or
+    since 11.0 in a wheel.  Of the package qemu around it nothing is needed,
+    and Python finds none in a wheel."""
+    python = source / "python"
+    if (python / "qemu/qmp").is_dir():
+        return python / "qemu"
+    wheel = next((python / "wheels").glob("qemu_qmp-*.whl"), None)
+    return wheel and wheel / "qemu"
+
+
 def qmp_class():
     """QEMU's own QMP client, imported from its source tree."""
-    folder = str(qemu_source() / "python")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    from qemu.qmp.legacy import QEMUMonitorProtocol
+    path = _qmp_path(qemu_source())
+    if not path:
+        raise Missing(f"no package qemu.qmp in {qemu_source()}/python")
+    if str(path) not in sys.path:
+        sys.path.insert(0, str(path))
+    from qmp.legacy import QEMUMonitorProtocol
     return QEMUMonitorProtocol
 
 
