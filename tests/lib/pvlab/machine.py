@@ -86,7 +86,7 @@ class Machine:
 
     def stderr(self) -> str:
         """What the emulator has printed so far, but for what QEMU 11.0 and
-        later say of each passed-through device on a kernel before 6.19."""
+        later say, once, on a kernel without VFIO_DEVICE_FEATURE_DMA_BUF."""
         text = self.stderr_path.read_text(errors="replace")
         return "".join(line for line in text.splitlines(keepends=True)
                        if "VFIO dma-buf not supported in kernel" not in line)
