@@ -162,7 +162,8 @@ MIRROR = """case "$*" in
     echo "http://mirror trixie main" ;;
 *--tar-only*) exit 1 ;;
 esac"""
-LISTED = """echo 'qemu | 1:11.1.9+ds-1 | http://mirror sid/main Sources'"""
+LISTED = """echo 'qemu | 1:11.1.9+ds-1 | http://mirror sid/main Sources'
+echo 'qemu | 1:11.1.9+ds-1 | http://mirror sid/main amd64 Packages'"""
 
 
 class OtherSeries(Scripts):
@@ -175,6 +176,12 @@ class OtherSeries(Scripts):
         (self.tools / 'ninja').write_text(
             '#!/bin/sh\nmkdir -p "$2/pviommu"; for s in 10.0 10.1 10.2 11.0 '
             '11.1; do : > "$2/pviommu/$s.so"; done\n')
+
+    def has_mirror(self):
+        """One that serves nothing."""
+        for name, does in (('apt-get', MIRROR), ('apt-cache', LISTED)):
+            (self.tools / name).write_text(f'#!/bin/sh\n{does}\n')
+            (self.tools / name).chmod(0o755)
 
     def refuses(self, *words, args):
         """With one sentence, at the end, that holds WORDS."""
@@ -217,15 +224,27 @@ def source_not_served():
         scripts = OtherSeries(Path(folder))
         scripts.refuses('no mirror', '11.1', '-Dqemu_source=DIR',
                         args=['--qemu', '11.1'])
-        (scripts.tools / 'apt-get').write_text(f'#!/bin/sh\n{MIRROR}\n')
-        (scripts.tools / 'apt-cache').write_text(f'#!/bin/sh\n{LISTED}\n')
-        (scripts.tools / 'apt-cache').chmod(0o755)
+        scripts.has_mirror()
         scripts.refuses('1:11.1.9+ds-1', 'does not serve',
                         '-Dqemu_source=DIR', args=['--qemu', '11.1'])
         scripts.refuses('no suite', '11.0', '-Dqemu_source=DIR',
                         args=['--qemu', '11.0'])
         same(sorted(path.name for path in (scripts.cache / 'qemu').iterdir()),
              ['99'], 'what is left in the cache')
+
+
+def newest_is_skipped():
+    """Where no newer emulator can be had with headers, the reason is kept for
+    the tests to show, and nothing fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = OtherSeries(Path(folder))
+        scripts.set_up('--qemu', 'newest')
+        reason = scripts.build / 'newest'
+        check('skip: no mirror' in reason.read_text(), reason.read_text())
+        scripts.has_mirror()
+        scripts.set_up('--qemu', 'newest')
+        check(re.match('skip: .*1:11.1.9.*does not serve',
+                       reason.read_text()), reason.read_text())
 
 
 def source_is_remembered():
@@ -256,4 +275,5 @@ def cases(tap):
     tap.case('scripts/setup: a series that is not known', unknown_series)
     tap.case('scripts/setup: the series are told', series_are_told)
     tap.case('scripts/setup: a source that is not served', source_not_served)
+    tap.case('scripts/setup: no newer emulator', newest_is_skipped)
     tap.case('scripts/setup: a source is remembered', source_is_remembered)
