@@ -65,7 +65,7 @@ typedef VFIOContainer PviommuVfioLegacyContainer;
 #define PVIOMMU_TYPE_VFIO_PCI "vfio-pci"
 #endif
 
-/* iommufd_backend_connect() of 10.2 fails on kernels before 6.13, see guard.c */
+/* iommufd_backend_connect() fails on kernels before Linux 6.13, see guard.c */
 #define PVIOMMU_CONNECT_FAILS_SILENTLY \
     (PVIOMMU_QEMU_AT_LEAST(10, 2) && !PVIOMMU_QEMU_AT_LEAST(11, 0))
 

@@ -82,9 +82,9 @@ char *board_device_arg(const char *properties);
 
 /**
  * board_assert_queue_max - see that a queue of ours may have as many entries
- * @size: what the transport says: VIRTQUEUE_MAX_SIZE where QEMU gives each queue
- *        that, on virtio-mmio before 11.1 (hw_compat_11_0 in QEMU), everywhere
- *        in 10.0.13 (virtio_add_queue())
+ * @size: what the transport says: VIRTQUEUE_MAX_SIZE where QEMU gives each
+ *        queue that, on virtio-mmio before 11.1 (hw_compat_11_0 in QEMU),
+ *        everywhere in 10.0.13 (virtio_add_queue())
  */
 void board_assert_queue_max(unsigned size);
 
