@@ -6,22 +6,13 @@
  * the members read here may hold anything.
  */
 #include "qemu/osdep.h"
-#include "hw/acpi/acpi_aml_interface.h"
-#include "hw/arm/virt.h"
-#include "hw/core/boards.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
-#include "hw/pci/pci_host.h"
 #include "hw/core/qdev-properties.h"
 #include "hw/core/resettable.h"
-#include "hw/core/sysbus.h"
 #include "hw/virtio/virtio.h"
 #include "hw/virtio/virtio-bus.h"
 #include "hw/virtio/virtio-mmio.h"
-#include "hw/virtio/virtio-pci.h"
-#include "system/memory.h"
-#include "qobject/qnull.h"
-#include "system/iothread.h"
 #include "standard-headers/linux/virtio_ids.h"
 
 #include <dlfcn.h>
@@ -29,7 +20,6 @@
 
 #include "pviommu/abi.h"
 #include "pviommu/compat.h"
-#include "hw/vfio/pci.h"
 
 #include "abi-tables.h"
 #include "abi-trial.h"
