@@ -39,29 +39,44 @@ machine_archives() {
                 $2 == "oldstable-security") { print $1, $2 }' | sort -u
 }
 
-# private_sources CODENAME: write our sources list
-private_sources() {
-    local name=$1 archives site suite key= list=$APT_DIR/sources.list
+# machine_site CODENAME: the mirror that its packages come from
+machine_site() {
+    machine_archives "$1" | awk '$2 !~ /-/ { print $1; exit }'
+}
+
+# list_suite SITE SUITE TYPE...: lines of a sources list
+list_suite() {
+    local site=$1 suite=$2 key='' type
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    shift 2
+    [ ! -e "$keyring" ] || key="[signed-by=$keyring] "
+    for type in "$@"; do
+        echo "$type $key$site $suite main"
+    done
+}
+
+# write_list: our sources list, from the lines read
+write_list() {
     mkdir -p "$APT_DIR/lists/partial" "$APT_DIR/archives/partial"
-    if [ -e /usr/share/keyrings/debian-archive-keyring.gpg ]; then
-        key='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] '
-    fi
-    archives=$(machine_archives "$name")
-    site=$(awk '$2 !~ /-/ { print $1; exit }' <<< "$archives")
+    cat > "$APT_DIR/sources.list.new"
+    mv "$APT_DIR/sources.list.new" "$APT_DIR/sources.list"
+}
+
+# private_sources CODENAME: write our sources list for it
+private_sources() {
+    local name=$1 site from suite types=(deb deb-src)
+    # QEMU, whose source is needed, is in backports there
+    [ "$name" != bookworm ] || types=(deb)
+    site=$(machine_site "$name")
     [ -n "$site" ] || die "apt knows no mirror of $name main: add one to" \
         "/etc/apt/sources.list"
     {
-        while read -r site suite; do
-            echo "deb $key$site $suite main"
-            [ "$name" = bookworm ] || echo "deb-src $key$site $suite main"
-        done <<< "$archives"
-        if [ "$name" = bookworm ]; then
-            site=$(awk '$2 !~ /-/ { print $1; exit }' <<< "$archives")
-            echo "deb $key$site $name-backports main"
-            echo "deb-src $key$site $name-backports main"
-        fi
-    } > "$list.new"
-    mv "$list.new" "$list"
+        machine_archives "$name" | while read -r from suite; do
+            list_suite "$from" "$suite" "${types[@]}"
+        done
+        [ "$name" != bookworm ] ||
+            list_suite "$site" "$name-backports" deb deb-src
+    } | write_list
 }
 
 # private TOOL ARGUMENT...: apt-get or apt-cache, with these lists
@@ -91,20 +106,14 @@ SUITES=(bookworm-backports trixie trixie-updates trixie-backports forky sid)
 
 # use_suites: lists of all of them from now on; as fresh as a day old
 use_suites() {
-    local site suite key=
-    site=$(machine_archives "$(debian_codename)" |
-        awk '$2 !~ /-/ { print $1; exit }')
+    local site suite
+    site=$(machine_site "$(debian_codename)")
     [ -n "$site" ] || return 1
     APT_DIR=$PVIOMMU_CACHE/apt-suites
     [ -z "$(find "$APT_DIR/fresh" -mtime -1 2> /dev/null)" ] || return 0
-    mkdir -p "$APT_DIR/lists/partial" "$APT_DIR/archives/partial"
-    if [ -e /usr/share/keyrings/debian-archive-keyring.gpg ]; then
-        key='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] '
-    fi
     for suite in "${SUITES[@]}"; do
-        printf 'deb %s main\ndeb-src %s main\n' "$key$site $suite" \
-            "$key$site $suite"
-    done > "$APT_DIR/sources.list"
+        list_suite "$site" "$suite" deb deb-src
+    done | write_list
     try_step "reading the package lists of ${SUITES[*]}" private_apt update ||
         return 1
     touch "$APT_DIR/fresh"
