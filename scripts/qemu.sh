@@ -15,6 +15,11 @@ FOR_EMULATOR=(--without-default-features --enable-system --enable-tcg
 # What an emulator needs beside itself where it is not installed
 FIRMWARE=(seabios ipxe-qemu)
 
+# is_known_series SERIES
+is_known_series() {
+    [[ " ${SERIES[*]} " == *" $1 "* ]]
+}
+
 # upstream_of PACKAGE_VERSION: such as 10.0.2+ds
 upstream_of() {
     local upstream=${1#*:}
