@@ -44,8 +44,9 @@ get_source() {
         rm -rf "$(dirname "$folder")"
         return 1
     fi
+    # two thirds of it are the source of firmware
     step "unpacking QEMU $(upstream_of "$1")" \
-        tar -C "$work" -xf "$work"/qemu_*.orig.tar.xz
+        tar -C "$work" --exclude='*/roms' -xf "$work"/qemu_*.orig.tar.xz
     # whole or not there at all
     rm -rf "$folder"
     mv "$work"/*/ "$folder"
