@@ -82,7 +82,8 @@ as_root() {
     fi
 }
 
-# hold_lock FILE: until this script ends. One set-up at a time fills a cache.
+# hold_lock FILE: until this script ends, or holds another. One set-up at a time
+# fills a cache.
 hold_lock() {
     mkdir -p "$(dirname "$1")"
     exec 9> "$1"
