@@ -10,6 +10,7 @@
  * plugins/loader.c), so it sees that of the library chosen.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <glib.h>
 #include <inttypes.h>
 #include <link.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -65,7 +67,9 @@ static char *running_series(char **version)
     char *series;
 
     if (!query || !release) {
-        stop("this is not a system emulator (qemu-system-...)");
+        stop("this is not a system emulator (qemu-system-...), or one that "
+             "was built without --enable-modules and so exports nothing that "
+             "the library needs");
     }
     info = query(NULL);
     series = g_strdup_printf("%" PRId64 ".%" PRId64, info->qemu->major,
@@ -75,18 +79,25 @@ static char *running_series(char **version)
     return series;
 }
 
+/* This file: its name, and where its first bytes are */
+static Dl_info self(void)
+{
+    Dl_info info;
+
+    if (!dladdr(&install, &info)) {
+        stop("the library does not find itself");
+    }
+    return info;
+}
+
 /* The folder beside this file, or beside the one that a link names */
 static char *folder(void)
 {
+    const char *name = self().dli_fname;
     g_autofree char *directory = NULL;
-    char *file;
-    Dl_info self;
+    char *file = realpath(name, NULL);
 
-    if (!dladdr(&qemu_plugin_version, &self)) {
-        stop("the library does not find itself");
-    }
-    file = realpath(self.dli_fname, NULL);
-    directory = g_path_get_dirname(file ?: self.dli_fname);
+    directory = g_path_get_dirname(file ?: name);
     free(file);
     return g_build_filename(directory, "pviommu", NULL);
 }
@@ -117,27 +128,45 @@ static char *available(const char *where)
     return g_strdup(names->len ? list->str : "none");
 }
 
-/* The dynamic linker would crash where a segment's end is missing */
-static bool is_whole(const char *path)
+/*
+ * What is wrong with a library that can be read, or NULL. The dynamic linker
+ * waits for whoever writes into a FIFO, crashes where a segment's end is
+ * missing, and says of another machine's library that there is no such file.
+ */
+static const char *fault_of(const char *path)
 {
-    g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, NULL);
-    size_t size = file ? g_mapped_file_get_length(file) : 0;
-    const char *start = size ? g_mapped_file_get_contents(file) : NULL;
-    const ElfW(Ehdr) *header = (const void *)start;
+    g_autoptr(GMappedFile) file = NULL;
+    const ElfW(Ehdr) *header, *own = self().dli_fbase;
     const ElfW(Phdr) *segments;
+    size_t size;
 
-    if (size < sizeof(*header) || header->e_phoff > size ||
-        header->e_phnum > (size - header->e_phoff) / sizeof(*segments)) {
-        return false;
+    if (!g_file_test(path, G_FILE_TEST_IS_REGULAR)) {
+        return "is no file";
     }
-    segments = (const void *)(start + header->e_phoff);
+    file = g_mapped_file_new(path, FALSE, NULL);
+    size = file ? g_mapped_file_get_length(file) : 0;
+    header = size ? (const void *)g_mapped_file_get_contents(file) : NULL;
+    if (size < sizeof(*header)) {
+        return "is truncated";
+    }
+    if (memcmp(header->e_ident, ELFMAG, SELFMAG)) {
+        return NULL;            /* that is said well enough */
+    }
+    if (header->e_machine != own->e_machine) {
+        return "is for another machine";
+    }
+    if (header->e_phoff > size ||
+        header->e_phnum > (size - header->e_phoff) / sizeof(*segments)) {
+        return "is truncated";
+    }
+    segments = (const void *)((const char *)header + header->e_phoff);
     for (unsigned i = 0; i < header->e_phnum; i++) {
         if (segments[i].p_offset > size ||
             segments[i].p_filesz > size - segments[i].p_offset) {
-            return false;
+            return "is truncated";
         }
     }
-    return true;
+    return NULL;
 }
 
 static void __attribute__((constructor)) opened(void)
@@ -147,9 +176,14 @@ static void __attribute__((constructor)) opened(void)
     g_autofree char *where = folder();
     g_autofree char *name = g_strconcat(series, ".so", NULL);
     g_autofree char *path = g_build_filename(where, name, NULL);
+    const char *fault;
     const int *plugin_version;
     void *library;
 
+    if (access(path, R_OK) && errno != ENOENT && errno != ENOTDIR) {
+        stop("%s, for this QEMU %s, cannot be read: %s", path, version,
+             g_strerror(errno));
+    }
     if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
         g_autofree char *there = available(where);
 
@@ -157,9 +191,10 @@ static void __attribute__((constructor)) opened(void)
              "is for it; build it with scripts/setup --qemu %s", version,
              where, there, series);
     }
-    if (!is_whole(path)) {
-        stop("%s, for this QEMU %s, is truncated; build it anew with "
-             "scripts/setup --qemu %s", path, version, series);
+    fault = fault_of(path);
+    if (fault) {
+        stop("%s, for this QEMU %s, %s; build it anew with scripts/setup "
+             "--qemu %s", path, version, fault, series);
     }
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {

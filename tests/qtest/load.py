@@ -197,13 +197,36 @@ def truncated(binary, folder):
         stops(binary, plugin, library.name, 'truncated')
 
 
+def no_file(binary, folder):
+    library = harness.library()
+    plugin = installed(folder)
+    path = folder / 'pviommu' / library.name
+    path.mkdir()
+    stops(binary, plugin, library.name, 'is no file')
+    path.rmdir()
+    os.mkfifo(path)
+    stops(binary, plugin, library.name, 'is no file')
+
+
+def unreadable(binary, folder):
+    """By a link to itself, as root may read everything else."""
+    path = folder / 'pviommu' / harness.library().name
+    plugin = installed(folder)
+    path.symlink_to(path)
+    status, _, err = run(binary, '-plugin', plugin, '-S')
+    same(status, 1, 'status')
+    same(len(err.splitlines()), 1, f'lines on stderr ({err!r})')
+    check(f'{path}, for this QEMU' in err and 'cannot be read: Too many' in err,
+          err)
+
+
 def other_machine(binary, folder):
     library = harness.library()
     plugin = installed(folder, (library.name, library))
     with open(folder / 'pviommu' / library.name, 'r+b') as file:
         file.seek(18)               # e_machine: IBM S/390
         file.write(b'\x16\x00')
-    stops(binary, plugin, library.name, 'cannot be loaded')
+    stops(binary, plugin, library.name, 'for another machine')
 
 
 def no_library(binary, folder):
@@ -240,6 +263,16 @@ def needs_only_weak_symbols(library):
     same(strong, [], 'symbols that are not weak')
 
 
+def refused_without_exports(plugin):
+    """As by an emulator without modules: none is at hand, but what exports
+    nothing is."""
+    done = subprocess.run(['/bin/true'], stderr=subprocess.PIPE, text=True,
+                          env={**os.environ, 'LD_PRELOAD': str(plugin)})
+    same(done.returncode, 1, 'status')
+    same(len(done.stderr.splitlines()), 1, 'lines on stderr')
+    check('--enable-modules' in done.stderr, done.stderr)
+
+
 def refused_by_other_kinds(plugin):
     """linux-user emulators may know -plugin, and nothing of devices."""
     for name in ('qemu-x86_64', 'qemu-x86_64-static'):
@@ -263,6 +296,8 @@ FRONT = {
     'no library for this series': other_series,
     'a library for another series, renamed': renamed,
     'a truncated library': truncated,
+    'a folder or a FIFO for a library': no_file,
+    'a library that cannot be read': unreadable,
     'a library for another machine': other_machine,
     'something else': no_library,
     'by a link': by_link,
@@ -304,4 +339,6 @@ def cases(tap, sanitized):
                  'pviommu_no_such_qemu_function')
     tap.case('load: x86_64: under KVM', loads_under_kvm,
              harness.emulators()['x86_64'], plugin)
+    tap.case('refuse: a program that exports no symbols',
+             refused_without_exports, plugin)
     tap.case('refuse: a user-mode emulator', refused_by_other_kinds, plugin)
