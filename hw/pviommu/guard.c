@@ -45,8 +45,9 @@ static bool hide_device(DeviceListener *listener, const QDict *opts,
                         bool from_json, Error **errp)
 {
     const char *id = qdict_get_try_str(opts, "iommufd");
-    Object *object = id ? object_resolve_path_type(id, TYPE_IOMMUFD_BACKEND,
-                                                   NULL) : NULL;
+    /* an empty one is none at all */
+    Object *object = id && *id ?
+        object_resolve_path_type(id, TYPE_IOMMUFD_BACKEND, NULL) : NULL;
 
     if (object && fails_silently((IOMMUFDBackend *)object)) {
         error_setg(errp, "QEMU " QEMU_VERSION " cannot use iommufd with this "

@@ -618,6 +618,16 @@ static void host_keeps_process(void)
     }
 }
 
+/* With that kernel type1 goes on, whose iommufd= names nothing */
+static void host_keeps_process_type1(void)
+{
+    g_autofree char *args =
+        with_host("", "-device pviommu-observer,fail=process:9:25 "
+                  "-device pviommu-observer,watch=container,iommufd=");
+
+    takes(args, NULL);
+}
+
 /* QEMU gives it memory itself; on x86 the observer's library has a likeness */
 static void vfio_platform(void)
 {
@@ -708,6 +718,8 @@ int main(int argc, char **argv)
                    host_path_falls_back);
     qtest_add_func("pviommu/command-line/host-keeps-process",
                    host_keeps_process);
+    qtest_add_func("pviommu/command-line/host-keeps-process-type1",
+                   host_keeps_process_type1);
     qtest_add_func("pviommu/command-line/unprotected", unprotected);
     qtest_add_func("pviommu/command-line/unprotected-hotplug",
                    unprotected_hotplug);
