@@ -260,6 +260,11 @@ def source_is_remembered():
         said, _ = scripts.set_up('--qemu', '11.1')
         check('pviommu/11.1.so is there' in said, said)
         check((scripts.build / 'pviommu/11.1.so').exists(), 'no library')
+        # but not when it is gone, as one in the cache may be
+        other.rename(scripts.folder / 'moved')
+        scripts.has_mirror()
+        scripts.refuses('1:11.1.9+ds-1', 'does not serve',
+                        args=['--qemu', '11.1'])
 
 
 def cases(tap):
