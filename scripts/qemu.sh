@@ -17,7 +17,7 @@ FIRMWARE=(seabios ipxe-qemu)
 
 # is_known_series SERIES
 is_known_series() {
-    [[ " ${SERIES[*]} " == *" $1 "* ]]
+    [[ $1 != *[[:space:]]* && " ${SERIES[*]} " == *" $1 "* ]]
 }
 
 # upstream_of PACKAGE_VERSION: such as 10.0.2+ds

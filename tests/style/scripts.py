@@ -195,10 +195,18 @@ def unknown_series():
     """Nothing begins for a series that the library does not know."""
     with tempfile.TemporaryDirectory() as folder:
         scripts = Scripts(Path(folder))
-        for word in ('9.2', 'nonsense', '10', '10.0.2', ''):
-            status, _, said = scripts.run('setup', '--qemu', word)
-            check(status and ('10.0 10.1' in said or 'usage' in said),
-                  f'{word!r}: {status}, {said}')
+        for word in ('9.2', 'nonsense', '10', '10.0.2', '', '10.0 10.1',
+                     '10.0\n'):
+            for name in 'setup', 'check':
+                status, _, said = scripts.run(name, '--qemu', word)
+                check(status and ('10.0 10.1' in said or 'usage' in said),
+                      f'{name} {word!r}: {status}, {said}')
+                scripts.did_nothing()
+        # these are for set-ups: there is not one emulator of all
+        for word in 'all', 'newest':
+            status, _, said = scripts.run('check', '--qemu', word)
+            check(status == 1 and f"not for '{word}'" in said,
+                  f'{word}: {status}, {said}')
             scripts.did_nothing()
 
 
