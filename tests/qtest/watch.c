@@ -75,6 +75,10 @@ bool watch_plug(Viommu *v, const char *how)
     answer = qtest_qmp(v->qts, "{ 'execute': 'device_add', 'arguments': %p }",
                        arguments);
     taken = qdict_haskey(answer, "return");
+    if (!taken) {
+        g_test_message("device_add: %s", qdict_get_str(
+            qdict_get_qdict(answer, "error"), "desc"));
+    }
     qobject_unref(answer);
     return taken;
 }
