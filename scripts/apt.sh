@@ -135,6 +135,18 @@ install_as_root() {
         bash "$APT_DIR" "$@"
 }
 
+# install_missing CODENAME PACKAGE...: those of them that are not installed
+install_missing() {
+    local name=$1 package missing=() APT_DIR=$PVIOMMU_CACHE/apt
+    shift
+    for package in "$@"; do
+        [ -n "$(installed_version "$package")" ] || missing+=("$package")
+    done
+    [ ${#missing[@]} != 0 ] || return 0
+    update_lists "$name"
+    step "installing ${missing[*]}" install_as_root "${missing[@]}"
+}
+
 # install_packages CODENAME WITH_EMULATORS: whatever is missing of the lists
 install_packages() {
     local name=$1 want=("${PACKAGES[@]}") newer=("${NEWER[@]}") missing=()

@@ -8,10 +8,15 @@ SERIES=(10.0 10.1 10.2 11.0 11.1)
 CONFIGURE=(--python=/usr/bin/python3
     --target-list=x86_64-softmmu,aarch64-softmmu --disable-docs
     --disable-download --disable-install-blobs)
-# For headers, and for an emulator that loads plugins and exports its symbols
+# For headers, and for an emulator that loads plugins, exports its symbols, and
+# has the devices and networks of the tests
 FOR_HEADERS=(--disable-tools --disable-guest-agent)
 FOR_EMULATOR=(--without-default-features --enable-system --enable-tcg
-    --enable-kvm --enable-plugins --enable-modules --enable-fdt)
+    --enable-kvm --enable-plugins --enable-modules --enable-fdt
+    --enable-slirp --enable-vhost-user --enable-vhost-kernel
+    --enable-vhost-net --enable-virtfs --enable-attr)
+# What that takes beyond scripts/setup
+EMULATOR_NEEDS=(libslirp-dev)
 # What an emulator needs beside itself where it is not installed
 FIRMWARE=(seabios ipxe-qemu)
 
