@@ -275,6 +275,29 @@ def source_is_remembered():
                         args=['--qemu', '11.1'])
 
 
+def other_series_are_installed():
+    """What "meson install" runs: the libraries for other series are those of
+    the build, whatever is installed; this one's, Meson has installed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for place in 'build/pviommu', 'prefix/plugins':
+            (folder / place).mkdir(parents=True)
+        for series in '10.0', '10.2', '11.1':
+            (folder / f'build/pviommu/{series}.so').write_text('new')
+        for series in '10.0', '10.2':
+            (folder / f'prefix/plugins/{series}.so').write_text('old')
+        subprocess.run([ROOT / 'scripts/install-series.sh', 'plugins',
+                        '10.0.so'], check=True,
+                       env={**os.environ,
+                            'MESON_BUILD_ROOT': str(folder / 'build'),
+                            'MESON_INSTALL_DESTDIR_PREFIX':
+                            str(folder / 'prefix')})
+        same({path.name: path.read_text()
+              for path in (folder / 'prefix/plugins').iterdir()},
+             {'10.0.so': 'old', '10.2.so': 'new', '11.1.so': 'new'},
+             'what is installed')
+
+
 def cases(tap):
     """All of them."""
     for path in sorted((ROOT / 'scripts').iterdir()):
@@ -290,3 +313,5 @@ def cases(tap):
     tap.case('scripts/setup: a source that is not served', source_not_served)
     tap.case('scripts/setup: no newer emulator', newest_is_skipped)
     tap.case('scripts/setup: a source is remembered', source_is_remembered)
+    tap.case('scripts/install-series.sh: what the build has',
+             other_series_are_installed)
