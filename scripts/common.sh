@@ -51,8 +51,9 @@ try_step() {
     say "$text"
     "$@" > "$log" 2>&1 < /dev/null &
     pid=$!
-    # a background job of a script does not see the interrupt key
-    trap 'kill "$pid" 2> /dev/null; exit 130' INT TERM
+    # A background job of a script does not see the interrupt key. Who called
+    # must see more than a step that failed, and end as well.
+    trap 'kill "$pid" 2> /dev/null; trap - INT; kill -INT "$BASHPID"' INT TERM
     while kill -0 "$pid" 2> /dev/null; do
         sleep 0.2
         if ((SECONDS - last >= 10)); then

@@ -44,6 +44,8 @@ get_source() {
     [ ! -e "$folder/VERSION" ] || return 0
 
     mkdir -p "$(dirname "$folder")"
+    # what one left that was killed, or found the disk full
+    rm -rf "$(dirname "$folder")"/fetch.*
     work=$(mktemp -d "$(dirname "$folder")/fetch.XXXXXX")
     if ! (cd "$work" && fetch_source "$1"); then
         rm -rf "$(dirname "$folder")"
@@ -123,6 +125,7 @@ debian_emulator() {
     lib=usr/lib/$(uname -m)-linux-gnu
     if [ ! -e "$folder/qemu-system-x86_64" ]; then
         mkdir -p "$PVIOMMU_CACHE/emulator"
+        rm -rf "$PVIOMMU_CACHE"/emulator/fetch.*
         work=$(mktemp -d "$PVIOMMU_CACHE/emulator/fetch.XXXXXX")
         mkdir -p "$work/debs/partial" "$work/root"
         : > "$work/status"

@@ -4,11 +4,13 @@ their own, and tools that only pretend to be."""
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
 
 from pvlab.tap import check, same
+from pvlab.wait import until
 
 ROOT = Path(__file__).resolve().parents[2]
 # An emulator, and the machine's own; what builds; no package is ever missing
@@ -51,14 +53,18 @@ class Scripts:
         (folder / 'configure').write_text('#!/bin/sh\n')
         (folder / 'configure').chmod(0o755)
 
+    def environment(self):
+        """With the folders and the tools."""
+        return {**os.environ, 'PVIOMMU_CACHE': str(self.cache),
+                'PVIOMMU_BUILD': str(self.build),
+                'PATH': f'{self.tools}:{os.environ["PATH"]}'}
+
     def run(self, name, *args):
         """One of them: its status, what it printed, what it said."""
         done = subprocess.run(
             [ROOT / 'scripts' / name, *args], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, 'PVIOMMU_CACHE': str(self.cache),
-                 'PVIOMMU_BUILD': str(self.build),
-                 'PATH': f'{self.tools}:{os.environ["PATH"]}'})
+            env=self.environment())
         return done.returncode, done.stdout, done.stderr
 
     def did_nothing(self):
@@ -156,12 +162,15 @@ def default_forgets():
         check(scripts.words[0] in said, f'not the one before: {said}')
 
 
-# A mirror that lists the source of 11.1 and does not serve it
+# A mirror that lists the source of 11.1 and does not serve it, one that does,
+# and one that is very slow
 MIRROR = """case "$*" in
 *indextargets*) echo "http://mirror bookworm main"
     echo "http://mirror trixie main" ;;
-*--tar-only*) exit 1 ;;
+*--tar-only*) %s ;;
 esac"""
+SERVES = 'tar -C "$PVIOMMU_CACHE/../served" -cJf qemu_11.1.9.orig.tar.xz qemu'
+WAITS = 'touch "$PVIOMMU_CACHE/waits"; exec sleep 600'
 LISTED = """echo 'qemu | 1:11.1.9+ds-1 | http://mirror sid/main Sources'
 echo 'qemu | 1:11.1.9+ds-1 | http://mirror sid/main amd64 Packages'"""
 
@@ -177,9 +186,10 @@ class OtherSeries(Scripts):
             '#!/bin/sh\nmkdir -p "$2/pviommu"; for s in 10.0 10.1 10.2 11.0 '
             '11.1; do : > "$2/pviommu/$s.so"; done\n')
 
-    def has_mirror(self):
-        """One that serves nothing."""
-        for name, does in (('apt-get', MIRROR), ('apt-cache', LISTED)):
+    def has_mirror(self, serves='exit 1'):
+        """One that serves nothing, or does what is said."""
+        for name, does in (('apt-get', MIRROR % serves),
+                           ('apt-cache', LISTED)):
             (self.tools / name).write_text(f'#!/bin/sh\n{does}\n')
             (self.tools / name).chmod(0o755)
 
@@ -275,6 +285,38 @@ def source_is_remembered():
                         args=['--qemu', '11.1'])
 
 
+def source_is_fetched():
+    """What one that was killed has left goes with the next."""
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = OtherSeries(Path(folder))
+        scripts.put_source(scripts.folder / 'served/qemu', '11.1.9')
+        scripts.has_mirror(SERVES)
+        place = scripts.cache / 'qemu/11.1.9+ds'
+        (place / 'fetch.killed').mkdir(parents=True)
+        scripts.set_up('--qemu', '11.1')
+        same([path.name for path in place.iterdir()
+              if not path.name.startswith('build-')], ['src'],
+             'what is in the cache')
+
+
+def interrupted():
+    """By the key, which all processes see: nothing is said of the mirror."""
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = OtherSeries(Path(folder))
+        scripts.has_mirror(WAITS)
+        with subprocess.Popen(
+                [ROOT / 'scripts/setup', '--qemu', '11.1'],
+                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                start_new_session=True, env=scripts.environment()) as run:
+            until((scripts.cache / 'waits').exists, 'apt-get to wait')
+            os.killpg(run.pid, signal.SIGINT)
+            status = run.wait()
+            os.killpg(run.pid, signal.SIGKILL)
+            said = run.stderr.read()
+        check(status in (-signal.SIGINT, 130), f'{status}: {said}')
+        check('does not serve' not in said, said)
+
+
 def other_series_are_installed():
     """What "meson install" runs: the libraries for other series are those of
     the build, whatever is installed; this one's, Meson has installed."""
@@ -313,5 +355,7 @@ def cases(tap):
     tap.case('scripts/setup: a source that is not served', source_not_served)
     tap.case('scripts/setup: no newer emulator', newest_is_skipped)
     tap.case('scripts/setup: a source is remembered', source_is_remembered)
+    tap.case('scripts/setup: a source is fetched', source_is_fetched)
+    tap.case('scripts/setup: the interrupt key', interrupted)
     tap.case('scripts/install-series.sh: what the build has',
              other_series_are_installed)
