@@ -116,6 +116,8 @@ use_suites() {
     done | write_list
     try_step "reading the package lists of ${SUITES[*]}" private_apt update ||
         return 1
+    # it only warns where no mirror can be reached
+    [ -n "$(versions_of qemu Sources)" ] || return 1
     touch "$APT_DIR/fresh"
 }
 

@@ -242,6 +242,13 @@ def source_not_served():
         scripts = OtherSeries(Path(folder))
         scripts.refuses('no mirror', '11.1', '-Dqemu_source=DIR',
                         args=['--qemu', '11.1'])
+        # apt-get update only warns where it reaches none, and the lists are
+        # read anew when there is one
+        scripts.has_mirror()
+        (scripts.tools / 'apt-cache').write_text('#!/bin/sh\n')
+        scripts.refuses('no mirror', '11.1', '-Dqemu_source=DIR',
+                        args=['--qemu', '11.1'])
+        check(not (scripts.cache / 'apt-suites/fresh').exists(), 'fresh')
         scripts.has_mirror()
         scripts.refuses('1:11.1.9+ds-1', 'does not serve',
                         '-Dqemu_source=DIR', args=['--qemu', '11.1'])
