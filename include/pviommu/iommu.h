@@ -28,6 +28,7 @@
 
 #include "pviommu/mappings.h"
 #include "pviommu/regions.h"
+#include "pviommu/table.h"
 #include "pviommu/wire.h"
 
 typedef struct PviommuIommu PviommuIommu;
