@@ -10,7 +10,8 @@
  * gets events.  A host page table (pviommu/iommufd.h) is its own receiver.
  *
  * Locking: the big lock, held by the caller of every function here but
- * pviommu_host_idle().  None of them takes the device's lock.
+ * pviommu_host_idle() and pviommu_read_entry().  None of them takes the
+ * device's lock.
  */
 #ifndef PVIOMMU_HOST_H
 #define PVIOMMU_HOST_H
@@ -140,6 +141,38 @@ int pviommu_host_empty(PviommuHost *host);
  * Return: true when mapping and unmapping has no receiver.
  */
 bool pviommu_host_idle(const PviommuHost *host);
+
+/**
+ * pviommu_host_wants_maps - whether somebody has to be told of each mapping
+ * @host: the address space
+ *
+ * VFIO and vDPA have; vhost asks for what it lacks.
+ *
+ * Return: true if so: then a table that the guest owns cannot serve it.
+ */
+bool pviommu_host_wants_maps(const PviommuHost *host);
+
+/**
+ * pviommu_host_invalidate - end what receivers keep of what they asked for
+ * @host: the address space
+ * @range: @range.first to @range.last; mapped by a table of the guest's
+ *
+ * Not for those who wait to be told of mappings: they were told of none.
+ */
+void pviommu_host_invalidate(PviommuHost *host, const PviommuMapping *range);
+
+/**
+ * pviommu_read_entry - read an entry of a page table out of guest memory
+ * @address: guest-physical, a multiple of 8
+ * @entry: where to put it; little endian in memory
+ * @opaque: not looked at
+ *
+ * Any thread, any lock.  Loads once, all 8 bytes.
+ *
+ * Return: false where there is no RAM that the guest can write: registers and
+ * ROM, BARs of passed-through devices, nothing.
+ */
+bool pviommu_read_entry(uint64_t address, uint64_t *entry, void *opaque);
 
 /**
  * pviommu_host_path - name the way mappings take

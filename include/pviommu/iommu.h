@@ -5,7 +5,8 @@
  * An endpoint is an id that the guest may attach.  Endpoints that share one
  * address space on the host's side form a group and move together; most
  * groups hold one endpoint.  A domain exists while an endpoint is attached
- * to it and is for life either a bypass domain or one with mappings.
+ * to it and is for life either a bypass domain, one with mappings, or one with
+ * a table that the guest owns.
  *
  * A request changes state here first and the host afterwards.  What it
  * changed is described by a struct PviommuChange, which the caller shows to
@@ -67,7 +68,7 @@ typedef struct PviommuConfig {
  * enum PviommuState - what a group's accesses meet
  * @PVIOMMU_BLOCKED: all fault, but for MSI regions
  * @PVIOMMU_BYPASS: all pass unchanged
- * @PVIOMMU_TRANSLATED: the domain's mappings decide
+ * @PVIOMMU_TRANSLATED: the domain's mappings decide, or the guest's table
  */
 typedef enum PviommuState {
     PVIOMMU_BLOCKED,
@@ -81,12 +82,14 @@ typedef enum PviommuState {
  * @PVIOMMU_CHANGE_SWITCH: a group goes from one domain to another
  * @PVIOMMU_CHANGE_MAP: a domain has a new mapping
  * @PVIOMMU_CHANGE_UNMAP: a domain has lost mappings
+ * @PVIOMMU_CHANGE_INVALIDATE: entries of a domain's table have changed
  */
 typedef enum PviommuChangeKind {
     PVIOMMU_CHANGE_NONE,
     PVIOMMU_CHANGE_SWITCH,
     PVIOMMU_CHANGE_MAP,
     PVIOMMU_CHANGE_UNMAP,
+    PVIOMMU_CHANGE_INVALIDATE,
 } PviommuChangeKind;
 
 /**
@@ -95,8 +98,9 @@ typedef enum PviommuChangeKind {
  * @group: SWITCH: the group that moves
  * @from: SWITCH: the domain that it leaves, NULL for none; alive until commit
  * @to: SWITCH: the domain that it enters, NULL for none
- * @domain: MAP, UNMAP: whose mappings changed
- * @mapping: MAP: the new one.  UNMAP: @mapping.first and .last are the range
+ * @domain: MAP, UNMAP, INVALIDATE: whose mappings or entries changed
+ * @mapping: MAP: the new one.  UNMAP, INVALIDATE: @mapping.first and .last are
+ *           the range
  * @endpoint: private to core: the endpoint that was attached or detached
  * @left: private to core: the domain that @endpoint left, NULL for none
  * @entered: private to core: the domain that @endpoint entered
@@ -268,6 +272,15 @@ void pviommu_group_set_regions(PviommuGroup *group, PviommuRegions *regions);
 const PviommuRegions *pviommu_group_regions(const PviommuGroup *group);
 
 /**
+ * pviommu_group_set_formats - set which tables of the guest a group can have
+ * @group: the group
+ * @formats: bit n for PviommuFormat n; 0, as at first, for none
+ *
+ * A domain with a table that the group is in already is left alone.
+ */
+void pviommu_group_set_formats(PviommuGroup *group, uint32_t formats);
+
+/**
  * pviommu_group_set_fenced - block a group that the host could not serve
  * @group: the group
  * @fenced: true: the group is blocked whatever its domain and bypass say
@@ -398,6 +411,15 @@ uint32_t pviommu_domain_id(const PviommuDomain *domain);
 bool pviommu_domain_bypass(const PviommuDomain *domain);
 
 /**
+ * pviommu_domain_table - the table of the guest that a domain has
+ * @domain: the domain
+ *
+ * Return: the table, valid while the domain lives; NULL for a domain of
+ * another kind.  Where there is one, there are no mappings.
+ */
+const PviommuGuestTable *pviommu_domain_table(const PviommuDomain *domain);
+
+/**
  * pviommu_domain_set_opaque - keep something of the caller's with a domain
  * @domain: the domain
  * @opaque: a pointer, given back by whatever frees the domain
@@ -477,13 +499,13 @@ void *pviommu_change_undo(PviommuIommu *iommu, PviommuChange *change);
  * @flags: PVIOMMU_MAP_F_READ and _WRITE that the block allows
  * @reason: PVIOMMU_FAULT_R_*, when the access faults
  */
-typedef struct PviommuTranslation {
+struct PviommuTranslation {
     uint64_t first;
     uint64_t last;
     uint64_t phys;
     uint32_t flags;
     uint8_t reason;
-} PviommuTranslation;
+};
 
 /**
  * pviommu_translate - translate one access
@@ -495,12 +517,53 @@ typedef struct PviommuTranslation {
  *
  * MSI regions translate to themselves in every state (writable only is not
  * enforced); RESERVED ones fault with reason MAPPING when the group is
- * translated.  A group in bypass passes everything.
+ * translated.  A group in bypass passes everything.  Where a table of the
+ * guest decides, this faults: see pviommu_translate_by_table().
  *
  * Return: true when the access is allowed (for @access 0: when anything is
  * mapped there), false when it faults.
  */
 bool pviommu_translate(const PviommuGroup *group, uint64_t iova,
                        uint32_t access, PviommuTranslation *translation);
+
+/**
+ * struct PviommuTableView - what a table of the guest decides
+ * @table: the table
+ * @first: first IOVA of the range around an address in which it does
+ * @last: last IOVA of that range, inclusive
+ */
+typedef struct PviommuTableView {
+    PviommuGuestTable table;
+    uint64_t first;
+    uint64_t last;
+} PviommuTableView;
+
+/**
+ * pviommu_translate_by_table - see whether a table of the guest decides
+ * @group: whose access
+ * @iova: its address
+ * @view: filled in if so; holds nothing of the group's, so that the walk needs
+ *        no lock
+ *
+ * Return: whether pviommu_view_walk() is to be asked, and not
+ * pviommu_translate().
+ */
+bool pviommu_translate_by_table(const PviommuGroup *group, uint64_t iova,
+                                PviommuTableView *view);
+
+/**
+ * pviommu_view_walk - translate one access by a table
+ * @view: the table and its range
+ * @iova: the address that @view was made for
+ * @access: as for pviommu_translate()
+ * @read: reads an entry
+ * @opaque: handed on to @read
+ * @translation: as of pviommu_translate()
+ *
+ * Return: as pviommu_translate().
+ */
+bool pviommu_view_walk(const PviommuTableView *view, uint64_t iova,
+                       uint32_t access, PviommuReadEntry *read, void *opaque,
+                       PviommuTranslation *translation);
 
 #endif /* PVIOMMU_IOMMU_H */

@@ -34,7 +34,7 @@ typedef enum PviommuMistake {
     PVIOMMU_MISTAKE_NO_ENDPOINT,
     PVIOMMU_MISTAKE_NO_DOMAIN,
     PVIOMMU_MISTAKE_DOMAIN_RANGE,
-    PVIOMMU_MISTAKE_DOMAIN_KIND,      /* F_BYPASS disagrees with the domain */
+    PVIOMMU_MISTAKE_DOMAIN_KIND,      /* the domain is of another kind */
     PVIOMMU_MISTAKE_BYPASS_DOMAIN,    /* MAP or UNMAP on a bypass domain */
     PVIOMMU_MISTAKE_NOT_ATTACHED,
     PVIOMMU_MISTAKE_GROUP,            /* sibling is in another domain */
@@ -47,6 +47,7 @@ typedef enum PviommuMistake {
     PVIOMMU_MISTAKE_PHYS_WRAP,
     PVIOMMU_MISTAKE_MAX_DOMAINS,
     PVIOMMU_MISTAKE_MAX_MAPPINGS,
+    PVIOMMU_MISTAKE_FORMAT,           /* of a table, not the endpoint's */
     PVIOMMU_MISTAKE__MAX,
 } PviommuMistake;
 
@@ -77,12 +78,13 @@ const char *pviommu_request_type_name(uint8_t type);
 /**
  * struct PviommuRequest - a request as read; fields it lacks are 0
  * @type: PVIOMMU_T_*, or what the guest wrote there
- * @domain: ATTACH, DETACH, MAP, UNMAP
- * @endpoint: ATTACH, DETACH, PROBE
- * @flags: ATTACH, MAP
- * @first: MAP, UNMAP: first IOVA
- * @last: MAP, UNMAP: last IOVA, inclusive
+ * @domain: ATTACH, DETACH, MAP, UNMAP, ATTACH_TABLE, INVALIDATE
+ * @endpoint: ATTACH, DETACH, PROBE, ATTACH_TABLE
+ * @flags: ATTACH, MAP, ATTACH_TABLE
+ * @first: MAP, UNMAP, INVALIDATE: first IOVA
+ * @last: MAP, UNMAP, INVALIDATE: last IOVA, inclusive
  * @phys: MAP: guest-physical address of @first
+ * @table: ATTACH_TABLE
  */
 typedef struct PviommuRequest {
     uint8_t type;
@@ -92,6 +94,7 @@ typedef struct PviommuRequest {
     uint64_t first;
     uint64_t last;
     uint64_t phys;
+    PviommuGuestTable table;
 } PviommuRequest;
 
 /**
@@ -125,8 +128,8 @@ typedef struct PviommuAnswer {
  *          committed all the same
  *
  * Checks in this order, the first that fails decides: framing, reserved
- * bits and flags, last below first, endpoint, domain, alignment, ranges,
- * reserved regions, overlap, quota.
+ * bits and flags, last below first, endpoint, format, domain, alignment,
+ * ranges, reserved regions, overlap, quota.
  *
  * Numbers of endpoints must be up to date (pviommu_iommu_renumber()).
  */

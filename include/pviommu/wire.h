@@ -19,6 +19,7 @@ enum {
     PVIOMMU_F_PROBE = 4,
     PVIOMMU_F_MMIO = 5,
     PVIOMMU_F_BYPASS_CONFIG = 6,
+    PVIOMMU_F_GUEST_TABLES = 23,  /* experimental: docs/specs/pviommu.md */
 };
 
 /* Configuration space (section "Device configuration layout") */
@@ -40,6 +41,9 @@ enum {
     PVIOMMU_T_MAP = 3,
     PVIOMMU_T_UNMAP = 4,
     PVIOMMU_T_PROBE = 5,
+    PVIOMMU_T_ATTACH_TABLE = 6,       /* with F_GUEST_TABLES */
+    PVIOMMU_T_INVALIDATE = 7,         /* with F_GUEST_TABLES */
+    PVIOMMU_T__MAX,
 };
 
 /* Sizes of what frames a request, and of the readable part of each type */
@@ -51,6 +55,8 @@ enum {
     PVIOMMU_MAP_SIZE = 36,
     PVIOMMU_UNMAP_SIZE = 28,
     PVIOMMU_PROBE_SIZE = 72,
+    PVIOMMU_ATTACH_TABLE_SIZE = 40,
+    PVIOMMU_INVALIDATE_SIZE = 28,
     PVIOMMU_REQUEST_MAX = PVIOMMU_PROBE_SIZE,
 };
 
@@ -78,12 +84,14 @@ typedef enum PviommuStatus {
     PVIOMMU_S__MAX = 9,
 } PviommuStatus;
 
-/* Property RESV_MEM of PROBE: header le16 type, le16 length, then the body */
+/* Properties of PROBE: header le16 type, le16 length, then the body */
 enum {
     PVIOMMU_PROBE_T_NONE = 0,
     PVIOMMU_PROBE_T_RESV_MEM = 1,
+    PVIOMMU_PROBE_T_TABLE_FORMAT = 8, /* with F_GUEST_TABLES */
     PVIOMMU_PROP_HEADER_SIZE = 4,
-    PVIOMMU_RESV_MEM_SIZE = 24,       /* header included */
+    PVIOMMU_RESV_MEM_SIZE = 24,       /* header included, here and below */
+    PVIOMMU_TABLE_FORMAT_SIZE = 24,
 };
 
 /* Fault reports (section "Fault reporting") */

@@ -116,12 +116,15 @@ static void digest_add(uint64_t *digest, uint64_t value)
 static void digest_domain(PviommuDomain *domain, void *opaque)
 {
     const PviommuMappings *set = pviommu_domain_mappings(domain);
+    const PviommuGuestTable *table = pviommu_domain_table(domain);
     PviommuMappingIter iter = { 0 };
     PviommuMapping mapping;
     uint64_t *digest = opaque;
 
     digest_add(digest, pviommu_domain_id(domain));
     digest_add(digest, pviommu_domain_bypass(domain));
+    digest_add(digest, table ? table->format : 0);
+    digest_add(digest, table ? table->root : 0);
     digest_add(digest, pviommu_mappings_count(set));
     digest_add(digest, pviommu_mappings_bytes(set));
     while (pviommu_mappings_next(set, &iter, UINT64_MAX, &mapping)) {
@@ -269,6 +272,28 @@ size_t build_probe(uint8_t *bytes, uint32_t endpoint)
     return PVIOMMU_PROBE_SIZE;
 }
 
+size_t build_attach_table(uint8_t *bytes, uint32_t domain, uint32_t endpoint,
+                          const PviommuGuestTable *table)
+{
+    memset(bytes, 0, PVIOMMU_ATTACH_TABLE_SIZE);
+    bytes[0] = PVIOMMU_T_ATTACH_TABLE;
+    le_put(bytes + 4, 4, domain);
+    le_put(bytes + 8, 4, endpoint);
+    le_put(bytes + 16, 2, table->format);
+    le_put(bytes + 18, 2, table->input_bits);
+    le_put(bytes + 24, 8, table->root);
+    le_put(bytes + 32, 8, table->attributes);
+    return PVIOMMU_ATTACH_TABLE_SIZE;
+}
+
+size_t build_invalidate(uint8_t *bytes, uint32_t domain, uint64_t first,
+                        uint64_t last)
+{
+    build_unmap(bytes, domain, first, last);
+    bytes[0] = PVIOMMU_T_INVALIDATE;
+    return PVIOMMU_INVALIDATE_SIZE;
+}
+
 uint8_t attach(Fixture *fixture, uint32_t domain, uint32_t endpoint,
                uint32_t flags)
 {
@@ -309,6 +334,24 @@ uint8_t probe(Fixture *fixture, uint32_t endpoint)
     memset(fixture->properties, 0xa5, sizeof(fixture->properties));
     return submit(fixture, bytes, build_probe(bytes, endpoint),
                   FIXTURE_PROBE_SIZE + PVIOMMU_TAIL_SIZE);
+}
+
+uint8_t attach_table(Fixture *fixture, uint32_t domain, uint32_t endpoint,
+                     const PviommuGuestTable *table)
+{
+    uint8_t bytes[PVIOMMU_REQUEST_MAX];
+
+    return submit(fixture, bytes,
+                  build_attach_table(bytes, domain, endpoint, table), 4);
+}
+
+uint8_t invalidate(Fixture *fixture, uint32_t domain, uint64_t first,
+                   uint64_t last)
+{
+    uint8_t bytes[PVIOMMU_REQUEST_MAX];
+
+    return submit(fixture, bytes,
+                  build_invalidate(bytes, domain, first, last), 4);
 }
 
 bool is_mapped(const Fixture *fixture, uint32_t domain, uint64_t first,

@@ -15,6 +15,7 @@ enum {
     FIXTURE_ENDPOINTS = 16,
     FIXTURE_PROBE_SIZE = 512,
     FIXTURE_ALL_FEATURES = 0x77,
+    FIXTURE_WITH_TABLES = FIXTURE_ALL_FEATURES | 1 << PVIOMMU_F_GUEST_TABLES,
 };
 
 /**
@@ -101,6 +102,10 @@ uint8_t map(Fixture *fixture, uint32_t domain, uint64_t first, uint64_t last,
 uint8_t unmap(Fixture *fixture, uint32_t domain, uint64_t first,
               uint64_t last);
 uint8_t probe(Fixture *fixture, uint32_t endpoint);
+uint8_t attach_table(Fixture *fixture, uint32_t domain, uint32_t endpoint,
+                     const PviommuGuestTable *table);
+uint8_t invalidate(Fixture *fixture, uint32_t domain, uint64_t first,
+                   uint64_t last);
 
 /* Whether a domain has exactly the mapping [first, last] */
 bool is_mapped(const Fixture *fixture, uint32_t domain, uint64_t first,
@@ -115,6 +120,10 @@ size_t build_map(uint8_t *bytes, uint32_t domain, uint64_t first,
 size_t build_unmap(uint8_t *bytes, uint32_t domain, uint64_t first,
                    uint64_t last);
 size_t build_probe(uint8_t *bytes, uint32_t endpoint);
+size_t build_attach_table(uint8_t *bytes, uint32_t domain, uint32_t endpoint,
+                          const PviommuGuestTable *table);
+size_t build_invalidate(uint8_t *bytes, uint32_t domain, uint64_t first,
+                        uint64_t last);
 
 /* The request is carried out; the guest made no mistake */
 #define ASSERT_OK(fixture, call)                                            \

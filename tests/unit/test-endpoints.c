@@ -206,6 +206,7 @@ static void test_other_names(void)
     };
     static const char *const types[] = {
         "unknown", "ATTACH", "DETACH", "MAP", "UNMAP", "PROBE",
+        "ATTACH_TABLE", "INVALIDATE",
     };
 
     for (unsigned i = 0; i < 256; i++) {

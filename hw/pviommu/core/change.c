@@ -140,6 +140,16 @@ void pviommu_change_unmap(PviommuChange *change, PviommuDomain *domain,
     change->mapping.last = last;
 }
 
+void pviommu_change_invalidate(PviommuChange *change, PviommuDomain *domain,
+                               uint64_t first, uint64_t last)
+{
+    begin(change, domain->iommu);
+    change->kind = PVIOMMU_CHANGE_INVALIDATE;
+    change->domain = domain;
+    change->mapping.first = first;
+    change->mapping.last = last;
+}
+
 bool pviommu_change_next_removed(const PviommuChange *change,
                                  PviommuMappingIter *iter,
                                  PviommuMapping *mapping)
@@ -218,7 +228,7 @@ void *pviommu_change_undo(PviommuIommu *iommu, PviommuChange *change)
             pviommu_mappings_remove(&change->domain->mappings,
                                     change->mapping.first);
             iommu->mapping_count--;
-        } else {
+        } else if (change->kind == PVIOMMU_CHANGE_UNMAP) {
             iommu->mapping_count +=
                 pviommu_mappings_unhide(&change->domain->mappings);
         }

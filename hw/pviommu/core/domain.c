@@ -6,7 +6,8 @@
 #include "state.h"
 
 PviommuDomain *pviommu_domain_new(PviommuIommu *iommu, uint32_t id,
-                                  bool bypass)
+                                  bool bypass,
+                                  const PviommuGuestTable *table)
 {
     PviommuDomain *domain = pviommu_alloc_try0(sizeof(*domain));
 
@@ -16,6 +17,9 @@ PviommuDomain *pviommu_domain_new(PviommuIommu *iommu, uint32_t id,
     domain->iommu = iommu;
     domain->id = id;
     domain->bypass = bypass;
+    if (table) {
+        domain->table = *table;
+    }
     g_hash_table_insert(iommu->domains, GUINT_TO_POINTER(id), domain);
     return domain;
 }
@@ -37,6 +41,11 @@ uint32_t pviommu_domain_id(const PviommuDomain *domain)
 bool pviommu_domain_bypass(const PviommuDomain *domain)
 {
     return domain->bypass;
+}
+
+const PviommuGuestTable *pviommu_domain_table(const PviommuDomain *domain)
+{
+    return domain->table.format ? &domain->table : NULL;
 }
 
 void pviommu_domain_set_opaque(PviommuDomain *domain, void *opaque)

@@ -46,6 +46,12 @@ const PviommuRegions *pviommu_group_regions(const PviommuGroup *group)
     return group->regions;
 }
 
+void pviommu_group_set_formats(PviommuGroup *group, uint32_t formats)
+{
+    assert_open(group->iommu);
+    group->formats = formats;
+}
+
 void pviommu_group_set_fenced(PviommuGroup *group, bool fenced)
 {
     assert_open(group->iommu);

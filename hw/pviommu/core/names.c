@@ -33,6 +33,7 @@ static const char *const mistake_names[PVIOMMU_MISTAKE__MAX] = {
     [PVIOMMU_MISTAKE_PHYS_WRAP] = "phys-wrap",
     [PVIOMMU_MISTAKE_MAX_DOMAINS] = "max-domains",
     [PVIOMMU_MISTAKE_MAX_MAPPINGS] = "max-mappings",
+    [PVIOMMU_MISTAKE_FORMAT] = "format",
 };
 
 static const char *const status_names[PVIOMMU_S__MAX] = {
@@ -53,6 +54,8 @@ static const char *const type_names[] = {
     [PVIOMMU_T_MAP] = "MAP",
     [PVIOMMU_T_UNMAP] = "UNMAP",
     [PVIOMMU_T_PROBE] = "PROBE",
+    [PVIOMMU_T_ATTACH_TABLE] = "ATTACH_TABLE",
+    [PVIOMMU_T_INVALIDATE] = "INVALIDATE",
 };
 
 const char *pviommu_mistake_name(PviommuMistake mistake)

@@ -61,6 +61,14 @@ static bool check_flags(Run *run, uint32_t feature_flag, unsigned feature)
     return true;
 }
 
+/* The least that can be mapped */
+static uint64_t granule_of(const Run *run)
+{
+    uint64_t mask = run->iommu->config.page_size_mask;
+
+    return mask & -mask;
+}
+
 /* The domain of a MAP or UNMAP, or NULL with the answer given */
 static PviommuDomain *paging_domain(Run *run)
 {
@@ -72,8 +80,22 @@ static PviommuDomain *paging_domain(Run *run)
     } else if (domain->bypass) {
         REFUSE(run, INVAL, BYPASS_DOMAIN);
         domain = NULL;
+    } else if (domain->table.format) {
+        REFUSE(run, INVAL, DOMAIN_KIND);
+        domain = NULL;
     }
     return domain;
+}
+
+/* Whether a domain is what an ATTACH or ATTACH_TABLE describes */
+static bool is_kind(const PviommuDomain *domain,
+                    const PviommuRequest *request)
+{
+    const PviommuGuestTable *a = &domain->table, *b = &request->table;
+
+    return domain->bypass == (request->flags != 0) &&
+           a->format == b->format && a->input_bits == b->input_bits &&
+           a->root == b->root && a->attributes == b->attributes;
 }
 
 /* Whether the endpoint may enter the domain, which may not exist yet */
@@ -86,7 +108,7 @@ static bool check_attach(Run *run, const PviommuEndpoint *endpoint,
     bool alone = endpoint->domain && endpoint->domain->attached == 1;
     size_t siblings = group->attached - (endpoint->domain != NULL);
 
-    if (domain && domain->bypass != (request->flags != 0)) {
+    if (domain && !is_kind(domain, request)) {
         REFUSE(run, INVAL, DOMAIN_KIND);
     } else if (request->domain < config->domain_first ||
                request->domain > config->domain_last) {
@@ -106,10 +128,29 @@ static bool check_attach(Run *run, const PviommuEndpoint *endpoint,
     return false;
 }
 
+/* Attach, when nothing is wrong with the request but perhaps the domain */
+static void attach(Run *run, PviommuEndpoint *endpoint)
+{
+    const PviommuRequest *request = run->request;
+    PviommuDomain *domain = pviommu_iommu_domain(run->iommu, request->domain);
+
+    if (!check_attach(run, endpoint, domain)) {
+        return;
+    }
+    if (!domain) {
+        domain = pviommu_domain_new(run->iommu, request->domain,
+                                    request->flags != 0, &request->table);
+    }
+    if (!domain) {
+        refuse(run, PVIOMMU_S_NOMEM, 0);
+        return;
+    }
+    pviommu_change_attach(run->change, endpoint, domain);
+}
+
 static void run_attach(Run *run)
 {
     PviommuEndpoint *endpoint;
-    PviommuDomain *domain;
 
     if (run->reserved) {
         REFUSE(run, INVAL, RESERVED);
@@ -123,19 +164,37 @@ static void run_attach(Run *run)
         REFUSE(run, NOENT, NO_ENDPOINT);
         return;
     }
-    domain = pviommu_iommu_domain(run->iommu, run->request->domain);
-    if (!check_attach(run, endpoint, domain)) {
+    attach(run, endpoint);
+}
+
+static void run_attach_table(Run *run)
+{
+    const PviommuGuestTable *table = &run->request->table;
+    const PviommuFormatInfo *info = pviommu_format_info(table->format);
+    PviommuEndpoint *endpoint;
+
+    if (run->reserved || (info && !info->attributes && table->attributes)) {
+        REFUSE(run, INVAL, RESERVED);
         return;
     }
-    if (!domain) {
-        domain = pviommu_domain_new(run->iommu, run->request->domain,
-                                    run->request->flags != 0);
-    }
-    if (!domain) {
-        refuse(run, PVIOMMU_S_NOMEM, 0);
+    if (run->request->flags) {
+        REFUSE(run, INVAL, FLAGS);
         return;
     }
-    pviommu_change_attach(run->change, endpoint, domain);
+    endpoint = pviommu_iommu_endpoint(run->iommu, run->request->endpoint);
+    if (!endpoint) {
+        REFUSE(run, NOENT, NO_ENDPOINT);
+    } else if (!info || !(endpoint->group->formats >> table->format & 1) ||
+               table->input_bits > 63 ||
+               !(info->input_sizes >> table->input_bits & 1)) {
+        REFUSE(run, UNSUPP, FORMAT);
+    } else if (table->root & (PVIOMMU_TABLE_SIZE - 1)) {
+        REFUSE(run, RANGE, UNALIGNED);
+    } else if (table->root >> info->output_bits) {
+        REFUSE(run, RANGE, INPUT_RANGE);
+    } else {
+        attach(run, endpoint);
+    }
 }
 
 static void run_detach(Run *run)
@@ -163,12 +222,11 @@ static bool check_map(Run *run, const PviommuDomain *domain)
 {
     const PviommuConfig *config = &run->iommu->config;
     const PviommuRequest *request = run->request;
-    uint64_t granule = config->page_size_mask & -config->page_size_mask;
     PviommuMapping old;
 
     /* last + 1 may wrap to 0, which is aligned */
     if ((request->first | request->phys | (request->last + 1)) &
-        (granule - 1)) {
+        (granule_of(run) - 1)) {
         REFUSE(run, RANGE, UNALIGNED);
     } else if (request->first < config->input_first ||
                request->last > config->input_last) {
@@ -260,6 +318,59 @@ static void run_unmap(Run *run)
     pviommu_change_unmap(run->change, domain, request->first, request->last);
 }
 
+static void run_invalidate(Run *run)
+{
+    const PviommuRequest *request = run->request;
+    PviommuDomain *domain;
+
+    if (run->reserved) {
+        REFUSE(run, INVAL, RESERVED);
+        return;
+    }
+    if (request->first > request->last) {
+        REFUSE(run, INVAL, INVERTED);
+        return;
+    }
+    domain = pviommu_iommu_domain(run->iommu, request->domain);
+    if (!domain) {
+        REFUSE(run, NOENT, NO_DOMAIN);
+    } else if (!domain->table.format) {
+        REFUSE(run, INVAL, DOMAIN_KIND);
+    } else if ((request->first | (request->last + 1)) &
+               (PVIOMMU_TABLE_SIZE - 1)) {
+        REFUSE(run, RANGE, UNALIGNED);
+    } else {
+        pviommu_change_invalidate(run->change, domain, request->first,
+                                  request->last);
+    }
+}
+
+/* The formats of a group, behind its regions; false without room for them */
+static bool encode_formats(const Run *run, const PviommuGroup *group)
+{
+    size_t at = pviommu_regions_count(group->regions) * PVIOMMU_RESV_MEM_SIZE;
+
+    for (unsigned i = 0; i < PVIOMMU_FORMAT__MAX; i++) {
+        const PviommuFormatInfo *info = pviommu_format_info(i);
+        uint8_t *property = (uint8_t *)run->properties + at;
+
+        if (!info || !(group->formats >> i & 1)) {
+            continue;
+        }
+        if (run->iommu->config.probe_size - at < PVIOMMU_TABLE_FORMAT_SIZE) {
+            return false;
+        }
+        le_put(property, 2, PVIOMMU_PROBE_T_TABLE_FORMAT);
+        le_put(property + 2, 2,
+               PVIOMMU_TABLE_FORMAT_SIZE - PVIOMMU_PROP_HEADER_SIZE);
+        le_put(property + 4, 2, i);
+        le_put(property + 8, 8, info->input_sizes);
+        le_put(property + 16, 8, info->page_sizes);
+        at += PVIOMMU_TABLE_FORMAT_SIZE;
+    }
+    return true;
+}
+
 static void run_probe(Run *run)
 {
     PviommuEndpoint *endpoint;
@@ -275,7 +386,10 @@ static void run_probe(Run *run)
         return;
     }
     if (!pviommu_regions_encode(endpoint->group->regions, run->properties,
-                                size)) {
+                                size) ||
+        (negotiated(run, PVIOMMU_F_GUEST_TABLES) &&
+         !encode_formats(run, endpoint->group))) {
+        memset(run->properties, 0, size);
         refuse(run, PVIOMMU_S_DEVERR, 0);
     }
 }
@@ -291,6 +405,10 @@ static void run_probe(Run *run)
  * @last: offset of the field
  * @phys: offset of the field
  * @reserved: offset of the four reserved bytes that must be 0
+ * @format: offset of the field
+ * @input_bits: offset of the field
+ * @root: offset of the field
+ * @attributes: offset of the field
  */
 typedef struct Type {
     void (*run)(Run *run);
@@ -302,6 +420,10 @@ typedef struct Type {
     uint8_t last;
     uint8_t phys;
     uint8_t reserved;
+    uint8_t format;
+    uint8_t input_bits;
+    uint8_t root;
+    uint8_t attributes;
 } Type;
 
 static const Type types[] = {
@@ -325,6 +447,15 @@ static const Type types[] = {
         run_probe, PVIOMMU_PROBE_SIZE,
         .endpoint = 4,
     },
+    [PVIOMMU_T_ATTACH_TABLE] = {
+        run_attach_table, PVIOMMU_ATTACH_TABLE_SIZE,
+        .domain = 4, .endpoint = 8, .flags = 12, .format = 16,
+        .input_bits = 18, .reserved = 20, .root = 24, .attributes = 32,
+    },
+    [PVIOMMU_T_INVALIDATE] = {
+        run_invalidate, PVIOMMU_INVALIDATE_SIZE,
+        .domain = 4, .first = 8, .last = 16, .reserved = 24,
+    },
 };
 
 /* The type of a request, or NULL when it is to be returned unwritten */
@@ -332,9 +463,14 @@ static const Type *find_type(Run *run)
 {
     uint8_t type = run->request->type;
 
-    /* without properties to read, there is no feature PROBE */
+    /*
+     * Without properties to read, there is no feature PROBE; what follows it
+     * is in no specification but where the guest agreed to ours.
+     */
     if (type >= G_N_ELEMENTS(types) || !types[type].run ||
-        (type == PVIOMMU_T_PROBE && run->iommu->config.probe_size == 0)) {
+        (type == PVIOMMU_T_PROBE && run->iommu->config.probe_size == 0) ||
+        (type > PVIOMMU_T_PROBE &&
+         !negotiated(run, PVIOMMU_F_GUEST_TABLES))) {
         run->answer->mistakes |= MISTAKE(UNKNOWN_TYPE);
         return NULL;
     }
@@ -377,6 +513,12 @@ static void decode(Run *run, const uint8_t *readable, size_t size)
     request->first = field(readable, size, type->first, 8);
     request->last = field(readable, size, type->last, 8);
     request->phys = field(readable, size, type->phys, 8);
+    request->table = (PviommuGuestTable) {
+        .format = (uint16_t)field(readable, size, type->format, 2),
+        .input_bits = (uint16_t)field(readable, size, type->input_bits, 2),
+        .root = field(readable, size, type->root, 8),
+        .attributes = field(readable, size, type->attributes, 8),
+    };
     run->reserved = (uint32_t)field(readable, size, type->reserved, 4);
 }
 

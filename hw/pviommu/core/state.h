@@ -56,6 +56,7 @@ struct PviommuIommu {
  * @attached: endpoints attached to it
  * @id: immutable
  * @bypass: immutable
+ * @table: immutable, the guest's table; of format 0 if it has none
  */
 struct PviommuDomain {
     PviommuIommu *iommu;
@@ -65,6 +66,7 @@ struct PviommuDomain {
     size_t attached;
     uint32_t id;
     bool bypass;
+    PviommuGuestTable table;
 };
 
 /**
@@ -72,6 +74,7 @@ struct PviommuDomain {
  * @iommu: immutable
  * @opaque: immutable, the caller's
  * @regions: reserved regions, NULL for none
+ * @formats: formats of the guest's tables that it may have, a bit each
  * @domain: what its attached endpoints are attached to; NULL for none
  * @next: next group of @domain
  * @prev: previous group of @domain
@@ -83,6 +86,7 @@ struct PviommuGroup {
     PviommuIommu *iommu;
     void *opaque;
     PviommuRegions *regions;
+    uint32_t formats;
     PviommuDomain *domain;
     PviommuGroup *next;
     PviommuGroup *prev;
@@ -149,12 +153,14 @@ PviommuEndpoint *pviommu_iommu_endpoint(const PviommuIommu *iommu,
  * pviommu_domain_new - make a domain without endpoints
  * @iommu: the IOMMU, with no domain of that number
  * @id: its number
- * @bypass: its kind
+ * @bypass: whether it is a bypass domain
+ * @table: the guest's table, copied; NULL for none
  *
  * Return: the domain, or NULL when there is no memory.
  */
 PviommuDomain *pviommu_domain_new(PviommuIommu *iommu, uint32_t id,
-                                  bool bypass);
+                                  bool bypass,
+                                  const PviommuGuestTable *table);
 
 /**
  * pviommu_domain_free - free a domain and its mappings
@@ -213,5 +219,17 @@ bool pviommu_change_map(PviommuChange *change, PviommuDomain *domain,
  */
 void pviommu_change_unmap(PviommuChange *change, PviommuDomain *domain,
                           uint64_t first, uint64_t last);
+
+/**
+ * pviommu_change_invalidate - have the host forget what a table held
+ * @change: where to describe it; no change is under way
+ * @domain: a domain with a table of the guest's
+ * @first: first IOVA
+ * @last: last IOVA, inclusive
+ *
+ * Nothing of core's changes, so there is nothing to undo.
+ */
+void pviommu_change_invalidate(PviommuChange *change, PviommuDomain *domain,
+                               uint64_t first, uint64_t last);
 
 #endif /* PVIOMMU_CORE_STATE_H */

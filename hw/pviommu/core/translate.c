@@ -2,6 +2,7 @@
 /*
  * pviommu: what becomes of an access
  */
+#include "pviommu/table.h"
 #include "regions-rank.h"
 #include "state.h"
 
@@ -101,4 +102,38 @@ bool pviommu_translate(const PviommuGroup *group, uint64_t iova,
         return fault(translation, iova, PVIOMMU_FAULT_R_MAPPING);
     }
     return mapped(translation, leaf, index, first, last);
+}
+
+bool pviommu_translate_by_table(const PviommuGroup *group, uint64_t iova,
+                                PviommuTableView *view)
+{
+    const PviommuConfig *config = &group->iommu->config;
+
+    if (!group->domain || !group->domain->table.format ||
+        group_state(group) != PVIOMMU_TRANSLATED ||
+        iova < config->input_first || iova > config->input_last ||
+        around(group->regions, iova, &view->first, &view->last)) {
+        return false;
+    }
+    view->table = group->domain->table;
+    view->first = MAX(view->first, config->input_first);
+    view->last = MIN(view->last, config->input_last);
+    return true;
+}
+
+bool pviommu_view_walk(const PviommuTableView *view, uint64_t iova,
+                       uint32_t access, PviommuReadEntry *read, void *opaque,
+                       PviommuTranslation *translation)
+{
+    uint64_t first;
+
+    if (!pviommu_table_walk(&view->table, iova, access, read, opaque,
+                            translation)) {
+        return false;
+    }
+    first = MAX(translation->first, view->first);
+    translation->phys += first - translation->first;
+    translation->first = first;
+    translation->last = MIN(translation->last, view->last);
+    return true;
 }

@@ -211,6 +211,45 @@ bool pviommu_host_idle(const PviommuHost *host)
     return !qatomic_read(&host->mr->iommu_notify.lh_first);
 }
 
+static bool note(PviommuVfioContainer *container, void *opaque)
+{
+    bool *there = opaque;
+
+    *there = true;
+    return false;
+}
+
+bool pviommu_host_wants_maps(const PviommuHost *host)
+{
+    bool container = false;
+    IOMMUNotifier *n;
+
+    g_assert(bql_locked());
+    /* in bypass a container has no notifier yet */
+    pviommu_container_foreach(host->as, note, &container);
+    if (container) {
+        return true;
+    }
+    IOMMU_NOTIFIER_FOREACH(n, host->mr) {
+        if (n->notifier_flags & IOMMU_NOTIFIER_MAP) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void pviommu_host_invalidate(PviommuHost *host, const PviommuMapping *range)
+{
+    IOMMUNotifier *n;
+
+    g_assert(bql_locked());
+    IOMMU_NOTIFIER_FOREACH(n, host->mr) {
+        if (!(n->notifier_flags & IOMMU_NOTIFIER_MAP)) {
+            pviommu_notifier_ops.unmap(n, range);
+        }
+    }
+}
+
 /* One that VFIO sets up now is VFIO's: it reads the error itself */
 static bool guard(PviommuVfioContainer *container, void *opaque)
 {

@@ -142,6 +142,16 @@ static int apply_unmap(PviommuDevice *s, PviommuChange *change)
     return ret;
 }
 
+/* Who keeps what a table said asked for it, and asks again */
+static void apply_invalidate(const PviommuChange *change)
+{
+    PviommuTarget t = { 0 };
+
+    while (pviommu_target_next(change->domain, &t)) {
+        pviommu_host_invalidate(t.host, &change->mapping);
+    }
+}
+
 int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
 {
     PviommuGroup *group = change->group;
@@ -161,6 +171,9 @@ int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
         break;
     case PVIOMMU_CHANGE_UNMAP:
         ret = apply_unmap(s, change);
+        break;
+    case PVIOMMU_CHANGE_INVALIDATE:
+        apply_invalidate(change);
         break;
     case PVIOMMU_CHANGE_NONE:
         break;
