@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 
 #include "edu.h"
+#include "guest-table.h"
 
 static char *messages;
 
@@ -128,6 +129,17 @@ static void good_ones_are_quiet(void)
     stop(v, 0, "");
 }
 
+/* Tables are use as well */
+static void attaches_tables(void)
+{
+    Viommu *v = boot("granule=4k," TABLES_ON, EDU_A);
+
+    viommu_negotiate(v, ALL_FEATURES);
+    assert_status(viommu_attach_table(v, 1, EP_A, X86_64, 48, TABLES_AT), OK);
+    viommu_set_status(v, 0);
+    stop(v, 0, "");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -135,6 +147,7 @@ int main(int argc, char **argv)
     ADD("driver/attaches-nothing", nothing_attached);
     ADD("driver/attaches-nothing-until-the-end", nothing_attached_at_the_end);
     ADD("driver/gives-up", gives_up);
+    ADD("driver/attaches-tables", attaches_tables);
     ADD("driver/good-ones-are-quiet", good_ones_are_quiet);
     return g_test_run();
 }

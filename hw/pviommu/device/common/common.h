@@ -31,7 +31,7 @@
 
 OBJECT_DECLARE_SIMPLE_TYPE(PviommuDevice, PVIOMMU_DEVICE)
 
-/* Bytes of properties in a PROBE: room for 21 reserved regions */
+/* Bytes of properties in a PROBE: room for 21 regions and formats of tables */
 #define PVIOMMU_PROPERTIES_SIZE 512
 
 /* Guest mistakes outside of requests, counted beside enum PviommuMistake */
@@ -53,8 +53,8 @@ typedef enum PviommuDeviceMistake {
  * @faults_dropped: events for which there was no room
  */
 typedef struct PviommuCounters {
-    uint64_t requests[PVIOMMU_T_PROBE + 1];
-    uint64_t statuses[PVIOMMU_T_PROBE + 1][PVIOMMU_S__MAX];
+    uint64_t requests[PVIOMMU_T__MAX];
+    uint64_t statuses[PVIOMMU_T__MAX][PVIOMMU_S__MAX];
     uint64_t mistakes[PVIOMMU_MISTAKE__ALL];
     uint64_t host_refusals;
     uint64_t mmio_left_out;
@@ -205,7 +205,8 @@ typedef enum PviommuScope {
  * @counters: for qom-get
  * @mistakes_logged: mistakes that were logged, a bit each
  * @driver_told: what the operator was told of the guest's driver, see driver.c
- * @attaches_before: ATTACH requests until the driver was ready last
+ * @attaches_before: ATTACH and ATTACH_TABLE requests until the driver was
+ *                   ready last
  * @shutdown: the machine ends
  * @log: requests-log
  * @blocker: why the VM cannot migrate
@@ -220,6 +221,7 @@ typedef enum PviommuScope {
  * @scope: what it says
  * @places: for PVIOMMU_SCOPE_LIST, the ways to functions: GByteArray *
  * @boot_bypass: property boot-bypass
+ * @guest_tables: property guest-tables
  * @granule: property granule
  * @aw_bits: property aw-bits; 0 for auto
  * @host_path_name: property host-path
@@ -273,6 +275,7 @@ struct PviommuDevice {
     PviommuScope scope;
     GPtrArray *places;
     bool boot_bypass;
+    bool guest_tables;
     char *granule;
     uint8_t aw_bits;
     char *host_path_name;

@@ -54,11 +54,31 @@ static bool follow_mapping(Follow *follow, PviommuTarget *target,
     return true;
 }
 
-static void follow_domain(PviommuDomain *domain, void *opaque)
+/*
+ * Which IOVAs lead to memory that left, only the guest's table knows, and it
+ * may have changed since: end all that anybody keeps of it
+ */
+static void forget_table(PviommuDomain *domain)
 {
     PviommuTarget target = { 0 };
 
+    while (pviommu_target_next(domain, &target)) {
+        pviommu_host_invalidate(target.host, &pviommu_all_memory);
+    }
+}
+
+static void follow_domain(PviommuDomain *domain, void *opaque)
+{
+    const Follow *follow = opaque;
+    PviommuTarget target = { 0 };
+
     if (pviommu_domain_bypass(domain)) {
+        return;
+    }
+    if (pviommu_domain_table(domain)) {
+        if (!follow->present) {
+            forget_table(domain);
+        }
         return;
     }
     while (pviommu_target_next(domain, &target)) {

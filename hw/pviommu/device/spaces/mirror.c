@@ -193,6 +193,11 @@ static PviommuHost *served(PviommuSpace *space)
            pviommu_host_idle(&mirror->host) ? NULL : &mirror->host;
 }
 
+static bool translates(PviommuSpace *space)
+{
+    return !pviommu_host_wants_maps(&mirror_of(space)->host);
+}
+
 static bool held(PviommuSpace *space)
 {
     PviommuMirror *mirror = mirror_of(space);
@@ -217,9 +222,18 @@ static bool add(PviommuSpace *space, PCIDevice *pdev, HostIOMMUDevice *hiod,
 {
     HostIOMMUDeviceClass *hiodc = HOST_IOMMU_DEVICE_GET_CLASS(hiod);
     PviommuDevice *s = space->device;
+    PviommuDomain *domain = pviommu_group_domain(space->group);
     GList *ranges;
     bool ok;
 
+    if (domain && pviommu_domain_table(domain)) {
+        error_setg(errp, "pviommu: the guest translates for devices that "
+                   "share an address space with %s by a page table of its "
+                   "own, which the host does not follow", hiod->name);
+        error_append_hint(errp, "Plug it elsewhere, or start with "
+                          "guest-tables=off.\n");
+        return false;
+    }
     if (s->host_path == PVIOMMU_HOST_PATH_IOMMUFD) {
         pviommu_choice_explain(pdev, errp);
         return false;
@@ -303,6 +317,7 @@ const PviommuSpaceOps pviommu_mirror_ops = {
     .address_space = address_space,
     .show = show,
     .served = served,
+    .translates = translates,
     .held = held,
     .path = path,
     .devices = devices,
@@ -366,9 +381,10 @@ static IOMMUTLBEntry translate(IOMMUMemoryRegion *mr, hwaddr addr,
     PviommuDevice *s = space->device;
     uint32_t access = (flag & IOMMU_RO ? PVIOMMU_MAP_F_READ : 0) |
                       (flag & IOMMU_WO ? PVIOMMU_MAP_F_WRITE : 0);
+    PviommuTableView view;
     PviommuTranslation t;
     uint64_t granule;
-    bool allowed;
+    bool by_table, allowed = false;
     IOMMUTLBEntry entry = {
         .target_as = &address_space_memory,
         .iova = addr,
@@ -376,10 +392,17 @@ static IOMMUTLBEntry translate(IOMMUMemoryRegion *mr, hwaddr addr,
     };
 
     g_rw_lock_reader_lock(&s->lock);
-    allowed = pviommu_translate(space->group, addr, access, &t);
+    by_table = pviommu_translate_by_table(space->group, addr, &view);
+    if (!by_table) {
+        allowed = pviommu_translate(space->group, addr, access, &t);
+    }
     granule = pviommu_iommu_config(s->iommu)->page_size_mask;
     g_rw_lock_reader_unlock(&s->lock);
 
+    if (by_table) {
+        allowed = pviommu_view_walk(&view, addr, access, pviommu_read_entry,
+                                    NULL, &t);
+    }
     if (!allowed) {
         entry.addr_mask = (granule & -granule) - 1;
         entry.iova = addr & ~entry.addr_mask;

@@ -40,9 +40,15 @@ void pviommu_space_free(PviommuSpace *space)
     g_free_rcu(space, rcu);
 }
 
+/* Formats of tables, each a property of PROBE as large as a region */
+enum { FORMATS = PVIOMMU_FORMAT__MAX - 1 };
+
+QEMU_BUILD_BUG_ON(PVIOMMU_TABLE_FORMAT_SIZE != PVIOMMU_RESV_MEM_SIZE);
+
 void pviommu_space_regions_changed(PviommuSpace *space)
 {
     PviommuDevice *s = space->device;
+    unsigned room = PVIOMMU_PROPERTIES_SIZE / PVIOMMU_RESV_MEM_SIZE;
     PviommuRegions *regions = space->regions
                               ? pviommu_regions_copy(space->regions)
                               : pviommu_regions_new();
@@ -50,8 +56,7 @@ void pviommu_space_regions_changed(PviommuSpace *space)
     for (unsigned i = 0; i < s->nr_regions; i++) {
         pviommu_regions_add(regions, &s->regions[i]);
     }
-    pviommu_regions_fit(regions,
-                        PVIOMMU_PROPERTIES_SIZE / PVIOMMU_RESV_MEM_SIZE);
+    pviommu_regions_fit(regions, s->guest_tables ? room - FORMATS : room);
 
     pviommu_write_lock(s);
     for (unsigned i = 0; i < s->endpoints->len; i++) {
@@ -63,6 +68,24 @@ void pviommu_space_regions_changed(PviommuSpace *space)
         }
     }
     pviommu_group_set_regions(space->group, regions);
+    pviommu_write_unlock(s);
+}
+
+void pviommu_spaces_set_formats(PviommuDevice *s)
+{
+    const uint32_t all = ((1u << FORMATS) - 1) << 1;
+
+    pviommu_write_lock(s);
+    for (unsigned i = 0; i < s->endpoints->len; i++) {
+        PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
+        uint32_t formats = s->guest_tables && !e->space->passthrough &&
+                           e->space->ops->translates(e->space) ? all : 0;
+
+        pviommu_group_set_formats(e->space->group, formats);
+        if (e->name) {
+            pviommu_group_set_formats(e->name, formats);
+        }
+    }
     pviommu_write_unlock(s);
 }
 

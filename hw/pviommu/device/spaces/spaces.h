@@ -22,6 +22,8 @@
  * @show: bring the host to a state; see pviommu_space_switch()
  * @served: the address space, as the host layer sees it, that changes of its
  *          domain must be carried to; NULL for none
+ * @translates: whether QEMU translates each access of its devices, so that a
+ *              table that the guest owns can serve them
  * @held: whether somebody has to do with it when parked; VFIO has, until its
  *        device is finalized, which is after it left
  * @path: name the way to the host: a constant, see property host-path; "none"
@@ -47,6 +49,7 @@ struct PviommuSpaceOps {
     AddressSpace *(*address_space)(PviommuSpace *space);
     int (*show)(PviommuSpace *space, PviommuState want);
     PviommuHost *(*served)(PviommuSpace *space);
+    bool (*translates)(PviommuSpace *space);
     bool (*held)(PviommuSpace *space);
     const char *(*path)(PviommuSpace *space);
     char *(*devices)(PviommuSpace *space);
@@ -163,6 +166,15 @@ void pviommu_space_park(PviommuSpace *space);
  *         machine are what is reserved in its group
  */
 void pviommu_space_regions_changed(PviommuSpace *space);
+
+/**
+ * pviommu_spaces_set_formats - tell core who may have tables of the guest's
+ * @s: the device
+ *
+ * Who watches a space may change at any time, so before each request that
+ * this matters to.
+ */
+void pviommu_spaces_set_formats(PviommuDevice *s);
 
 /**
  * pviommu_space_name - name a space before a person

@@ -456,6 +456,11 @@ static PviommuHost *served(PviommuSpace *space)
     return NULL;
 }
 
+static bool translates(PviommuSpace *space)
+{
+    return false;
+}
+
 static bool held(PviommuSpace *space)
 {
     return table_space_of(space)->members->len;
@@ -505,6 +510,7 @@ const PviommuSpaceOps pviommu_table_space_ops = {
     .address_space = address_space,
     .show = show,
     .served = served,
+    .translates = translates,
     .held = held,
     .path = path,
     .devices = devices,

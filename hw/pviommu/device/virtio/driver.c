@@ -63,11 +63,17 @@ static void check_granule(PviommuDevice *s)
     }
 }
 
+static uint64_t attaches(const PviommuDevice *s)
+{
+    return s->counters.requests[PVIOMMU_T_ATTACH] +
+           s->counters.requests[PVIOMMU_T_ATTACH_TABLE];
+}
+
 /* The driver goes: now it is known that it asked for nothing */
 static void check_use(PviommuDevice *s)
 {
-    if (s->counters.requests[PVIOMMU_T_ATTACH] != s->attaches_before ||
-        !s->endpoints->len || told_before(s, TOLD_NOTHING)) {
+    if (attaches(s) != s->attaches_before || !s->endpoints->len ||
+        told_before(s, TOLD_NOTHING)) {
         return;
     }
     warn_report("pviommu: the guest's driver attached no device behind the "
@@ -89,7 +95,7 @@ void pviommu_driver_status(VirtIODevice *vdev, uint8_t status)
     uint8_t comes = status & ~vdev->status, goes = vdev->status & ~status;
 
     if (comes & VIRTIO_CONFIG_S_DRIVER_OK) {
-        s->attaches_before = s->counters.requests[PVIOMMU_T_ATTACH];
+        s->attaches_before = attaches(s);
         check_granule(s);
     }
     if (comes & VIRTIO_CONFIG_S_FAILED) {

@@ -59,7 +59,8 @@ static void add_domain(PviommuDomain *domain, void *opaque)
         }
     }
     qdict_put_obj(entry, "id", number(pviommu_domain_id(domain)));
-    qdict_put_str(entry, "kind", bypass ? "bypass" : "paging");
+    qdict_put_str(entry, "kind", bypass ? "bypass" :
+                  pviommu_domain_table(domain) ? "table" : "paging");
     qdict_put(entry, "endpoints", members);
     qdict_put_obj(entry, "mappings",
                   number(bypass ? 0 : pviommu_mappings_count(set)));
@@ -176,11 +177,17 @@ static QObject *read_mapped_bytes(PviommuDevice *s)
     return number(sum);
 }
 
+/* Types of requests that there are, and one */
+static unsigned types_of(const PviommuDevice *s)
+{
+    return s->guest_tables ? PVIOMMU_T__MAX : PVIOMMU_T_PROBE + 1;
+}
+
 static QObject *read_requests(PviommuDevice *s)
 {
     QDict *dict = qdict_new();
 
-    for (unsigned type = 0; type <= PVIOMMU_T_PROBE; type++) {
+    for (unsigned type = 0; type < types_of(s); type++) {
         qdict_put_obj(dict, pviommu_request_type_name(type),
                       number(s->counters.requests[type]));
     }
@@ -192,7 +199,7 @@ static QObject *read_statuses(PviommuDevice *s)
 {
     QDict *dict = qdict_new();
 
-    for (unsigned type = 1; type <= PVIOMMU_T_PROBE; type++) {
+    for (unsigned type = 1; type < types_of(s); type++) {
         QDict *of_type = qdict_new();
 
         for (unsigned i = PVIOMMU_S_OK + 1; i < PVIOMMU_S__MAX; i++) {

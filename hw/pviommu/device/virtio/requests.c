@@ -59,12 +59,21 @@ static void log_request(PviommuDevice *s, const PviommuRequest *req,
                                req->last, req->phys, req->flags);
         break;
     case PVIOMMU_T_UNMAP:
+    case PVIOMMU_T_INVALIDATE:
         g_string_append_printf(line, " domain=%u first=0x%" PRIx64
                                " last=0x%" PRIx64, req->domain, req->first,
                                req->last);
         break;
     case PVIOMMU_T_PROBE:
         g_string_append_printf(line, " endpoint=0x%x", req->endpoint);
+        break;
+    case PVIOMMU_T_ATTACH_TABLE:
+        g_string_append_printf(line, " domain=%u endpoint=0x%x flags=0x%x "
+                               "format=%u input-bits=%u root=0x%" PRIx64
+                               " attributes=0x%" PRIx64, req->domain,
+                               req->endpoint, req->flags, req->table.format,
+                               req->table.input_bits, req->table.root,
+                               req->table.attributes);
         break;
     default:
         g_string_append_printf(line, " type=%u", req->type);
@@ -92,12 +101,17 @@ static void log_request(PviommuDevice *s, const PviommuRequest *req,
 static void note_mistakes(PviommuDevice *s, const PviommuRequest *req,
                           uint64_t mistakes)
 {
+    g_autofree char *table = req->type != PVIOMMU_T_ATTACH_TABLE ? NULL :
+        g_strdup_printf(" format %u input-bits %u root 0x%" PRIx64,
+                        req->table.format, req->table.input_bits,
+                        req->table.root);
+
     while (mistakes) {
         g_autofree char *detail = g_strdup_printf(
             "%s domain %u endpoint 0x%x flags 0x%x first 0x%" PRIx64
-            " last 0x%" PRIx64 " phys 0x%" PRIx64,
+            " last 0x%" PRIx64 " phys 0x%" PRIx64 "%s",
             pviommu_request_type_name(req->type), req->domain, req->endpoint,
-            req->flags, req->first, req->last, req->phys);
+            req->flags, req->first, req->last, req->phys, table ?: "");
 
         pviommu_device_mistake(s, ctz64(mistakes), detail);
         mistakes &= mistakes - 1;
@@ -125,6 +139,21 @@ static uint32_t write_answer(VirtQueueElement *elem, size_t writable,
     return writable + sizeof(tail);
 }
 
+static bool names_endpoint(uint8_t type)
+{
+    return type != PVIOMMU_T_MAP && type != PVIOMMU_T_UNMAP &&
+           type != PVIOMMU_T_INVALIDATE;
+}
+
+/* The type of a request for the counters; 0 for what the guest cannot use */
+static unsigned counted_as(const PviommuRequest *req,
+                           const PviommuAnswer *answer)
+{
+    bool unknown = answer->mistakes >> PVIOMMU_MISTAKE_UNKNOWN_TYPE & 1;
+
+    return unknown || req->type >= PVIOMMU_T__MAX ? 0 : req->type;
+}
+
 static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
 {
     size_t readable = iov_size(elem->out_sg, elem->out_num);
@@ -141,8 +170,11 @@ static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
     if (writable > WRITABLE_MAX) {
         pviommu_device_mistake(s, PVIOMMU_MISTAKE_HUGE_BUFFER, "request");
     } else {
-        if (copy[0] != PVIOMMU_T_MAP && copy[0] != PVIOMMU_T_UNMAP) {
-            pviommu_endpoints_renumber(s);      /* it names an endpoint */
+        if (names_endpoint(copy[0])) {
+            pviommu_endpoints_renumber(s);
+            if (s->guest_tables) {
+                pviommu_spaces_set_formats(s);
+            }
         }
         pviommu_write_lock(s);
         pviommu_iommu_set_features(s->iommu,
@@ -164,7 +196,7 @@ static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
         }
     }
 
-    type = req.type <= PVIOMMU_T_PROBE ? req.type : 0;
+    type = counted_as(&req, &answer);
     s->counters.requests[type]++;
     if (answer.written) {
         s->counters.statuses[type][answer.status]++;

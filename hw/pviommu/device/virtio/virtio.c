@@ -92,6 +92,9 @@ static uint64_t get_features(VirtIODevice *vdev, uint64_t features,
     for (unsigned i = 0; i < ARRAY_SIZE(offered); i++) {
         virtio_add_feature(&features, offered[i]);
     }
+    if (PVIOMMU_DEVICE(vdev)->guest_tables) {
+        virtio_add_feature(&features, PVIOMMU_F_GUEST_TABLES);
+    }
     return features;
 }
 
@@ -344,6 +347,7 @@ static void device_finalize(Object *obj)
 
 static const Property properties[] = {
     DEFINE_PROP_BOOL("boot-bypass", PviommuDevice, boot_bypass, true),
+    DEFINE_PROP_BOOL("guest-tables", PviommuDevice, guest_tables, false),
     DEFINE_PROP_STRING("granule", PviommuDevice, granule),
     DEFINE_PROP("aw-bits", PviommuDevice, aw_bits, pviommu_prop_aw_bits,
                 uint8_t),

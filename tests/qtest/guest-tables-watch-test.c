@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Page tables that the guest owns, and who keeps what they say: vhost, which
+ * is told what ends; VFIO, which has no part in them
+ */
+#include "qemu/osdep.h"
+
+#include "edu.h"
+#include "guest-table.h"
+#include "standard-headers/linux/pci_regs.h"
+#include "watch.h"
+
+#define PAGE ((uint64_t)4096)
+#define IOVA 0x8080604000ULL
+
+static void assert_events(Watch *w, const char *events)
+{
+    g_autofree char *seen = watch_get(w, "events");
+
+    g_assert_cmpstr(seen, ==, events);
+    watch_clear(w);
+}
+
+static void assert_held(Watch *w, const char *mappings)
+{
+    g_autofree char *held = watch_get(w, "mappings");
+
+    g_assert_cmpstr(held, ==, mappings);
+}
+
+/* vhost asks for what it lacks, and is told of what ends */
+static void test_vhost(const void *how)
+{
+    g_autofree char *arg = watch_arg(how, 1);
+    Viommu *v = viommu_start(TABLES_ON, arg);
+    Watch *w = watch_open(v, 0);
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+
+    guest_table_map(&t, IOVA, 0x1000000, 1, READ | WRITE);
+    guest_table_map(&t, IOVA + 2 * PAGE, 0x1001000, 1, READ);
+    assert_status(guest_table_attach(&t, 1, w->endpoint), OK);
+    watch_clear(w);
+    g_assert_true(watch_miss(w, IOVA, true));
+    assert_held(w, "8080604000 8080604fff pc.ram+1000000 rw\n");
+    g_assert_false(watch_miss(w, IOVA + 2 * PAGE, true));
+    /* an entry that was absent was not kept: a store is enough */
+    g_assert_false(watch_miss(w, IOVA + PAGE, false));
+    guest_table_map(&t, IOVA + PAGE, 0x1005000, 1, READ | WRITE);
+    g_assert_true(watch_miss(w, IOVA + PAGE, false));
+
+    guest_table_map(&t, IOVA, 0x1008000, 1, READ | WRITE);
+    watch_clear(w);
+    assert_status(viommu_invalidate(v, 1, IOVA, IOVA + PAGE - 1), OK);
+    assert_events(w, "unmap 8080604000 8080604fff\n");
+    assert_held(w, "8080605000 8080605fff pc.ram+1005000 rw\n");
+    g_assert_true(watch_miss(w, IOVA, true));
+    assert_held(w, "8080604000 8080604fff pc.ram+1008000 rw\n"
+                "8080605000 8080605fff pc.ram+1005000 rw\n");
+    watch_clear(w);
+    assert_status(viommu_invalidate(v, 1, 0, UINT64_MAX), OK);
+    assert_events(w, "unmap 0 7fffffffffffffff\n"
+                  "unmap 8000000000000000 ffffffffffffffff\n");
+    assert_holds_nothing(w);
+
+    /* to another table, and out of it */
+    g_assert_true(watch_miss(w, IOVA, true));
+    assert_status(viommu_attach_table(v, 2, w->endpoint, ARM_LPAE, 48,
+                                      TABLES_AT + 0x20000), OK);
+    assert_holds_nothing(w);
+    assert_status(guest_table_attach(&t, 3, w->endpoint), OK);
+    g_assert_true(watch_miss(w, IOVA, true));
+    assert_status(viommu_detach(v, 3, w->endpoint), OK);
+    assert_holds_nothing(w);
+    watch_close(w);
+    viommu_stop(v);
+}
+
+/* A block is no more than the entry, nor than the RAM under it */
+static void test_vhost_blocks(const void *how)
+{
+    g_autofree char *arg = watch_arg(how, 1);
+    Viommu *v = viommu_start(TABLES_ON, arg);
+    Watch *w = watch_open(v, 0);
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+    g_autofree char *held = NULL;
+
+    guest_table_map(&t, IOVA & -0x200000, 0, 2, READ | WRITE);
+    guest_table_map(&t, (IOVA & -0x200000) + 0x200000, 0x1000000, 2,
+                    READ | WRITE);
+    guest_table_map(&t, 0x10000000000, 0, 3, READ | WRITE);
+    assert_status(guest_table_attach(&t, 1, w->endpoint), OK);
+    g_assert_true(watch_miss(w, IOVA & -0x200000, true));
+    g_assert_true(watch_miss(w, (IOVA & -0x200000) + 0x300000, true));
+    g_assert_true(watch_miss(w, 0x10000000000 + 0x8000000, true));
+    held = watch_get(w, "mappings");
+    g_assert_cmpstr(held, ==,
+                    "8080600000 808067ffff pc.ram+0 rw\n"
+                    "8080800000 80809fffff pc.ram+1000000 rw\n"
+                    "10008000000 1000fffffff pc.ram+8000000 rw\n");
+    watch_close(w);
+    viommu_stop(v);
+}
+
+/* Memory that leaves is kept by nobody */
+static void test_memory_leaves(const void *how)
+{
+    g_autofree char *base = watch_arg(how, 1);
+    g_autofree char *arg = g_strdup_printf(
+        "%s -object memory-backend-ram,id=bar,size=1M,share=on "
+        "-device ivshmem-plain,memdev=bar,addr=8.0", base);
+    Viommu *v = viommu_start(TABLES_ON, arg);
+    Watch *w = watch_open(v, 0);
+    QPCIDevice *pdev = qpci_device_find(v->bus, 8 << 3);
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+
+    qpci_config_writel(pdev, PCI_BASE_ADDRESS_2, 0xd0000000);
+    qpci_config_writel(pdev, PCI_BASE_ADDRESS_3, 0);
+    qpci_config_writew(pdev, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    guest_table_map(&t, IOVA, 0xd0000000, 1, READ | WRITE);
+    assert_status(guest_table_attach(&t, 1, w->endpoint), OK);
+    g_assert_true(watch_miss(w, IOVA, true));
+    assert_held(w, "8080604000 8080604fff bar+0 rw\n");
+    qpci_config_writew(pdev, PCI_COMMAND, 0);
+    assert_holds_nothing(w);
+    g_assert_false(watch_miss(w, IOVA, true));
+    /* and a table in it ends with it */
+    assert_status(viommu_attach_table(v, 2, w->endpoint, X86_64, 48,
+                                      0xd0000000), OK);
+    qpci_config_writew(pdev, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    qtest_writeq(v->qts, 0xd0000000, 0xd0000000 | 0x67);
+    g_assert_true(watch_miss(w, 0, true));
+    qpci_config_writew(pdev, PCI_COMMAND, 0);
+    assert_holds_nothing(w);
+    g_assert_false(watch_miss(w, 0, true));
+    g_free(pdev);
+    watch_close(w);
+    viommu_stop(v);
+}
+
+/* A passed-through device is served by MAP, and told so */
+static void test_passed_through(const void *how)
+{
+    g_autofree char *base = watch_arg(how, 1);
+    g_autofree char *arg = g_strdup_printf("%s -device " EDU
+                                           ",id=e,addr=9.0", base);
+    Viommu *v = viommu_start(TABLES_ON, arg);
+    Watch *w = watch_open(v, 0);
+    Model m = model_new();
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+    uint8_t properties[VIOMMU_PROBE_SIZE];
+
+    assert_status(guest_table_attach(&t, 2, 9 << 3), OK);
+    for (unsigned i = 0; i < 2; i++) {
+        const uint8_t *p = properties;
+
+        assert_status(viommu_probe(v, w->endpoint, properties), OK);
+        while (lduw_le_p(p) == VIRTIO_IOMMU_PROBE_T_RESV_MEM) {
+            p += 24;
+        }
+        g_assert_cmpuint(lduw_le_p(p), ==, 0);
+        assert_status(guest_table_attach(&t, 5, w->endpoint), UNSUPP);
+        assert_status(guest_table_attach(&t, 2, w->endpoint), UNSUPP);
+        if (i == 0) {
+            assert_holds_ram(w);
+            assert_status(viommu_attach(v, 1, w->endpoint), OK);
+            model_map_pages(&m, v, 1, HIGH, 4);
+        }
+        assert_holds(w, &m);
+    }
+    model_free(&m);
+    watch_close(w);
+    viommu_stop(v);
+}
+
+/* One that is plugged where a table translates stays out */
+static void test_join_refused(void)
+{
+    g_autofree char *library = watch_library();
+    g_autofree char *arg = g_strdup_printf(
+        "%s -device pcie-root-port,id=rp,addr=3.0,chassis=1 "
+        "-device pcie-pci-bridge,id=br,bus=rp "
+        "-device " EDU ",id=x,bus=br,addr=1.0", library);
+    Viommu *v = viommu_start(TABLES_ON, arg);
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+    QDict *answer;
+
+    viommu_set_bridge(v, 3 << 3, 0, 1, 2);
+    viommu_set_bridge(v, 1 << 8, 1, 2, 2);
+    assert_status(guest_table_attach(&t, 1, 0x208), OK);
+    assert_status(guest_table_attach(&t, 1, 0x200), OK);
+    answer = qtest_qmp(v->qts, "{ 'execute': 'device_add', 'arguments': {"
+                       " 'driver': 'pviommu-observer', 'id': 'late',"
+                       " 'bus': 'br', 'addr': '3.0', 'watch': 'container',"
+                       " 'announce': true } }");
+    g_assert_true(qdict_haskey(answer, "error"));
+    g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(answer, "error"),
+                                          "desc"), "page table of its own"));
+    qobject_unref(answer);
+    assert_state(v, 0x200, "translated");
+    viommu_assert_alive(v);
+    viommu_stop(v);
+}
+
+static void test_unplug(void)
+{
+    g_autofree char *base = watch_arg("vhost", 1);
+    g_autofree char *arg = g_strdup_printf(WATCH_PORT "%s", base);
+    Viommu *v = viommu_start(TABLES_ON, arg);
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+
+    viommu_set_bridge(v, WATCH_PORT_BDF, 0, 1, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_true(watch_plug(v, "vhost"));
+        assert_status(guest_table_attach(&t, 1, 0x101), OK);
+        assert_state(v, 0x101, "translated");
+        if (i == 1) {
+            assert_status(guest_table_attach(&t, 1, 0x20), OK);
+        }
+        watch_unplug(v);
+        assert_state(v, 0x101, "none");
+        if (i == 0) {
+            assert_status(viommu_invalidate(v, 1, 0, 0xfff), NOENT);
+        } else {
+            assert_status(viommu_invalidate(v, 1, 0, 0xfff), OK);
+        }
+        assert_status(guest_table_attach(&t, 1, 0x101), NOENT);
+    }
+    viommu_stop(v);
+}
+
+/* What would be a table in RAM is none in ROM */
+static void test_rom(void)
+{
+    g_autofree char *name = g_strdup_printf("%s/pviommu-rom-%d",
+                                            g_get_tmp_dir(), getpid());
+    g_autofree char *arg = g_strdup_printf("-bios %s " EDU_A, name);
+    g_autofree uint64_t *words = g_new(uint64_t, 0x2000);
+    const uint64_t rom = 0xffff0000;
+    GError *err = NULL;
+    Viommu *v;
+    Edu *edu;
+
+    for (unsigned i = 0; i < 0x2000; i++) {
+        words[i] = cpu_to_le64(rom | 0x67);     /* points to itself */
+    }
+    g_file_set_contents(name, (char *)words, 0x10000, &err);
+    g_assert_no_error(err);
+    v = viommu_start(TABLES_ON, arg);
+    unlink(name);
+    edu = edu_open_filled(v, EP_A);
+    g_assert_cmphex(qtest_readq(v->qts, rom), ==, rom | 0x67);
+    assert_status(viommu_attach_table(v, 1, EP_A, X86_64, 48, rom), OK);
+    edu_load(edu, IOVA, 8);
+    g_assert_cmpuint(viommu_faults(v), ==, 1);
+    qtest_memwrite(v->qts, TABLES_AT, words, 4096);
+    assert_status(viommu_attach_table(v, 2, EP_A, X86_64, 48, TABLES_AT), OK);
+    edu_load(edu, IOVA, 8);
+    g_assert_cmpuint(viommu_faults(v), ==, 2);  /* it leads to the ROM */
+    for (unsigned i = 0; i < 512; i++) {
+        qtest_writeq(v->qts, TABLES_AT + i * 8, TABLES_AT | 0x67);
+    }
+    edu_load(edu, IOVA, 8);
+    g_assert_cmpuint(viommu_faults(v), ==, 2);
+    edu_close(edu);
+    viommu_stop(v);
+}
+
+/* Bytes of memory that the emulator has of its own */
+static uint64_t memory_of(Viommu *v)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/statm",
+                                            qtest_pid(v->qts));
+    g_autofree char *text = NULL;
+    unsigned long long size, resident, shared;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_assert_cmpint(sscanf(text, "%llu %llu %llu", &size, &resident,
+                           &shared), ==, 3);
+    return (resident - shared) * qemu_real_host_page_size();
+}
+
+/* 2^20 of them, with all of the space to be cut for each receiver */
+static void test_many(void)
+{
+    g_autofree char *arg = watch_arg("vhost", 1);
+    Viommu *v = viommu_start(TABLES_ON, arg);
+    ReqInvalidate req = {
+        .type = T_INVALIDATE, .domain = cpu_to_le32(1),
+        .first = cpu_to_le64(PAGE), .last = cpu_to_le64(UINT64_MAX - PAGE),
+    };
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+    Watch *w = watch_open(v, 0);
+    uint64_t before = 0;
+
+    assert_status(guest_table_attach(&t, 1, w->endpoint), OK);
+    for (unsigned i = 0; i < VIOMMU_QUEUE_SIZE; i++) {
+        viommu_post(v, &v->requests, &(ViommuBuffers) {
+            .out = &req, .out_size = sizeof(req), .in_size = 4,
+            .indirect = true,
+        });
+    }
+    for (unsigned i = 0; i < 4096; i++) {
+        if (i > 0) {
+            viommu_post_heads(v, &v->requests, VIOMMU_QUEUE_SIZE, 1);
+        }
+        viommu_kick_always(v, &v->requests);
+        viommu_wait_all(v, &v->requests, 4);
+        if (i % 64 == 0) {
+            watch_clear(w);     /* the observer notes each event */
+        }
+        if (i == 64) {
+            before = memory_of(v);
+        }
+    }
+    watch_clear(w);
+    g_assert_cmpuint(viommu_count_of(v, "requests", "INVALIDATE"), ==,
+                     1 << 20);
+    g_assert_cmpuint(memory_of(v), <, before + 16 * 1024 * 1024);
+    viommu_assert_alive(v);
+    watch_close(w);
+    viommu_stop(v);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_data_func("/pviommu/guest-tables/vhost", "vhost", test_vhost);
+    qtest_add_data_func("/pviommu/guest-tables/vhost-ats", "vhost-ats",
+                        test_vhost);
+    qtest_add_data_func("/pviommu/guest-tables/vhost-blocks", "vhost",
+                        test_vhost_blocks);
+    qtest_add_data_func("/pviommu/guest-tables/memory-leaves", "vhost",
+                        test_memory_leaves);
+    watch_add("guest-tables", "passed-through", test_passed_through);
+    qtest_add_func("/pviommu/guest-tables/join-refused", test_join_refused);
+    qtest_add_func("/pviommu/guest-tables/unplug", test_unplug);
+    qtest_add_func("/pviommu/guest-tables/rom", test_rom);
+    qtest_add_func("/pviommu/guest-tables/many-invalidates", test_many);
+    return g_test_run();
+}
