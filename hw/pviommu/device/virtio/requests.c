@@ -222,7 +222,8 @@ void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
         VirtQueueElement *elem;
 
         virtio_queue_set_notification(vq, 0);
-        while (budget &&
+        /* to find nothing, virtqueue_pop() clears 24 KiB of stack first */
+        while (budget && !virtio_queue_empty(vq) &&
                (elem = virtqueue_pop(vq, sizeof(VirtQueueElement)))) {
             virtqueue_push(vq, elem, handle_one(s, elem));
             g_free(elem);
