@@ -9,7 +9,7 @@
 
 #include "libqos/virtio.h"
 #include "standard-headers/linux/virtio_blk.h"
-#include "viommu.h"
+#include "guest-table.h"
 
 #define DISK (4 << 3)
 #define PAGE ((uint64_t)4096)
@@ -50,14 +50,14 @@ static void disk_start(Disk *d)
     qvirtio_set_driver_ok(&d->dev->vdev);
 }
 
+#define DISK_ARGS \
+    "-object iothread,id=io -drive if=none,id=d,driver=null-co," \
+    "read-zeroes=on,size=1M -device virtio-blk-pci,drive=d,iothread=io," \
+    "iommu_platform=on,disable-legacy=on,addr=4.0"
+
 static Disk disk_new(void)
 {
-    Disk d = {
-        .v = viommu_start(NULL, "-object iothread,id=io -drive if=none,id=d,"
-                          "driver=null-co,read-zeroes=on,size=1M "
-                          "-device virtio-blk-pci,drive=d,iothread=io,"
-                          "iommu_platform=on,disable-legacy=on,addr=4.0"),
-    };
+    Disk d = { .v = viommu_start(NULL, DISK_ARGS) };
 
     assert_status(viommu_attach(d.v, 1, DISK), OK);
     map_all_but_hole(d.v);
@@ -143,10 +143,55 @@ static void faults(void)
     disk_free(&d);
 }
 
+/* All of guest memory, and the data where it is elsewhere */
+static GuestTable new_table(Viommu *v, uint64_t at)
+{
+    GuestTable t = guest_table_new(v, X86_64, 48, at);
+
+    guest_table_map(&t, 0, 0, 3, READ | WRITE);
+    guest_table_map(&t, ELSEWHERE, DATA, 1, READ | WRITE);
+    return t;
+}
+
+/* Reads go on while one table takes another's place and entries change */
+static void tables(void)
+{
+    Disk d = { .v = viommu_start(TABLES_ON, DISK_ARGS) };
+    GuestTable table[2] = {
+        new_table(d.v, 0x4000000), new_table(d.v, 0x4100000),
+    };
+
+    assert_status(guest_table_attach(&table[0], 10, DISK), OK);
+    disk_start(&d);
+    for (unsigned i = 0; i < 40; i++) {
+        uint32_t first;
+
+        qtest_writeq(d.v->qts, DATA, UINT64_MAX);
+        first = read_sector(&d, ELSEWHERE);
+        assert_status(guest_table_attach(&table[!(i % 2)], 11 + i, DISK), OK);
+        guest_table_map(&table[i % 2], ELSEWHERE + PAGE, i % 4 ? DATA : HOLE,
+                        1, READ);
+        assert_status(viommu_invalidate(d.v, 11 + i, ELSEWHERE + PAGE,
+                                        ELSEWHERE + 2 * PAGE - 1), OK);
+        wait_sector(&d, first);
+        g_assert_cmphex(qtest_readq(d.v->qts, DATA), ==, 0);
+    }
+    g_assert_cmpuint(viommu_faults(d.v), ==, 0);
+    /* by its own thread, too, an absent entry is a fault */
+    qtest_writeq(d.v->qts, guest_table_entry(&table[0], ELSEWHERE, 1), 0);
+    qtest_writeq(d.v->qts, guest_table_entry(&table[1], ELSEWHERE, 1), 0);
+    viommu_event_post(d.v, sizeof(struct virtio_iommu_fault), 4);
+    wait_sector(&d, read_sector(&d, ELSEWHERE));
+    viommu_assert_fault(d.v, VIRTIO_IOMMU_FAULT_R_MAPPING,
+                        VIRTIO_IOMMU_FAULT_F_WRITE, DISK, ELSEWHERE);
+    disk_free(&d);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/pviommu/thread/translates", translates);
     qtest_add_func("/pviommu/thread/faults", faults);
+    qtest_add_func("/pviommu/thread/tables", tables);
     return g_test_run();
 }
