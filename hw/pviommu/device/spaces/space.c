@@ -78,7 +78,7 @@ void pviommu_spaces_set_formats(PviommuDevice *s)
     pviommu_write_lock(s);
     for (unsigned i = 0; i < s->endpoints->len; i++) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
-        uint32_t formats = s->guest_tables && !e->space->passthrough &&
+        uint32_t formats = s->guest_tables &&
                            e->space->ops->translates(e->space) ? all : 0;
 
         pviommu_group_set_formats(e->space->group, formats);
