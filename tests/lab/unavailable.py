@@ -3,9 +3,10 @@
 told of it before QEMU ends, and what to do."""
 
 import contextlib
+import os
 from pathlib import Path
 
-from pvlab import host
+from pvlab import host, paths
 from pvlab.tap import check, same
 
 NODE = Path("/dev/iommu")
@@ -68,6 +69,15 @@ class Unavailable:
         self.told(self.ends("iommufd", False), "host-path=iommufd",
                   "has no iommufd object", "-object iommufd")
 
+    def old_kernel(self):
+        """QEMU 10.2 would crash: it is told of instead."""
+        self.lab.iommu.require_ours("refusal of its own")
+        said = self.ends("auto", True)
+        lines = [i for i, line in enumerate(said)
+                 if "cannot use iommufd with this kernel" in line]
+        same(len(lines), 1, f"lines of that in {said}; number")
+        check("6.13" in said[lines[0] + 1], f"no advice: {said}")
+
 
 @contextlib.contextmanager
 def mode(path, value):
@@ -88,6 +98,20 @@ def without_iommufd(lab):
     lab.case("unavailable/no-iommufd-auto", guest.auto, *words)
     lab.case("unavailable/no-iommufd-asked", guest.asked, *words)
     lab.case("unavailable/no-object-asked", guest.type1)
+
+
+def kernel_is_too_old():
+    """Whether QEMU cannot use the iommufd of this kernel: see
+    hw/pviommu/guard.c."""
+    linux = tuple(map(int, os.uname().release.split(".")[:2]))
+    return linux < (6, 13) and \
+        paths.emulator_version(paths.emulator()).startswith("10.2.")
+
+
+def with_old_kernel(lab):
+    """Such a kernel."""
+    lab.case("unavailable/old-kernel",
+             Unavailable(lab, "unavailable").old_kernel)
 
 
 def cases(lab, backend):
