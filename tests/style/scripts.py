@@ -212,6 +212,10 @@ def unknown_series():
                 check(status and ('10.0 10.1' in said or 'usage' in said),
                       f'{name} {word!r}: {status}, {said}')
                 scripts.did_nothing()
+        for words in ('--emulator',), ('--default', '--qemu', '10.1'):
+            status, _, said = scripts.run('setup', *words)
+            check(status == 2 and 'usage' in said, f'{words}: {status}, {said}')
+            scripts.did_nothing()
         # these are for set-ups: there is not one emulator of all
         for word in 'all', 'newest':
             status, _, said = scripts.run('check', '--qemu', word)
