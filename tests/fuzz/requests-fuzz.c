@@ -40,7 +40,8 @@ static size_t full_size(uint8_t type)
 {
     static const size_t sizes[] = {
         4, PVIOMMU_ATTACH_SIZE, PVIOMMU_DETACH_SIZE, PVIOMMU_MAP_SIZE,
-        PVIOMMU_UNMAP_SIZE, PVIOMMU_PROBE_SIZE,
+        PVIOMMU_UNMAP_SIZE, PVIOMMU_PROBE_SIZE, PVIOMMU_ATTACH_TABLE_SIZE,
+        PVIOMMU_INVALIDATE_SIZE,
     };
 
     return type < G_N_ELEMENTS(sizes) ? sizes[type] : sizes[0];
@@ -81,11 +82,34 @@ static void put_range(const Subject *subject, Input *input, uint8_t *bytes)
     le_put(bytes + 8, 8, last);
 }
 
+/* Few, so that many attach the same */
+static void put_table(Input *input, uint8_t *bytes)
+{
+    static const uint8_t widths[] = { 48, 57, 39, 44, 48, 38, 49, 0 };
+    static const uint64_t roots[] = {
+        0x1000, 0x1000, 0x2000, 0, 0x1001, (UINT64_C(1) << 48) - 4096,
+        UINT64_C(1) << 48, UINT64_C(1) << 52,
+    };
+
+    le_put(bytes + 16, 2, input_below(input, 4));
+    le_put(bytes + 18, 2, widths[input_below(input, 8)]);
+    le_put(bytes + 24, 8, roots[input_below(input, 8)]);
+    le_put(bytes + 32, 8, input_byte(input) > 240);
+}
+
+/* Types that came later have few numbers: the inputs kept mean what they did */
+static uint8_t take_type(Input *input)
+{
+    uint8_t byte = input_byte(input);
+
+    return byte < 250 ? 1 + byte % 5 : PVIOMMU_T_ATTACH_TABLE + byte % 2;
+}
+
 static void put_fields(const Subject *subject, Input *input, uint8_t *bytes)
 {
     uint64_t phys;
 
-    bytes[0] = 1 + input_below(input, 5);
+    bytes[0] = take_type(input);
     le_put(bytes + 4, 4, input_below(input, MODEL_DOMAINS + 1));
     switch (bytes[0]) {
     case PVIOMMU_T_ATTACH:
@@ -104,6 +128,12 @@ static void put_fields(const Subject *subject, Input *input, uint8_t *bytes)
         phys = input_byte(input) * subject->granule;
         le_put(bytes + 24, 8, input_byte(input) > 230 ? -phys : phys);
         le_put(bytes + 32, 4, input_below(input, 9));
+        break;
+    case PVIOMMU_T_ATTACH_TABLE:
+        le_put(bytes + 8, 4, numbers[input_below(input, 8)]);
+        le_put(bytes + 12, 4, input_byte(input) > 240);
+        bytes[20 + input_below(input, 4)] = input_byte(input) > 240;
+        put_table(input, bytes);
         break;
     default:
         put_range(subject, input, bytes + 8);
@@ -147,6 +177,8 @@ static PviommuRequest decode(const Subject *subject, const uint8_t *bytes,
                              uint32_t *reserved)
 {
     PviommuRequest request = { .type = bytes[0] };
+    bool attach = bytes[0] == PVIOMMU_T_ATTACH;
+    bool table = bytes[0] == PVIOMMU_T_ATTACH_TABLE;
     bool probe = bytes[0] == PVIOMMU_T_PROBE;
     uint64_t number = le_get(bytes + (probe ? 4 : 8), 4);
 
@@ -157,13 +189,19 @@ static PviommuRequest decode(const Subject *subject, const uint8_t *bytes,
         }
     }
     request.domain = (uint32_t)le_get(bytes + 4, 4);
-    request.flags = (uint32_t)le_get(
-        bytes + (bytes[0] == PVIOMMU_T_ATTACH ? 12 : 32), 4);
+    request.flags = (uint32_t)le_get(bytes + (attach || table ? 12 : 32), 4);
     request.first = le_get(bytes + 8, 8);
     request.last = le_get(bytes + 16, 8);
     request.phys = le_get(bytes + 24, 8);
-    *reserved = (uint32_t)le_get(
-        bytes + (bytes[0] == PVIOMMU_T_ATTACH ? 16 : 24), 4);
+    if (table) {
+        request.table = (PviommuGuestTable) {
+            .format = (uint16_t)le_get(bytes + 16, 2),
+            .input_bits = (uint16_t)le_get(bytes + 18, 2),
+            .root = le_get(bytes + 24, 8),
+            .attributes = le_get(bytes + 32, 8),
+        };
+    }
+    *reserved = (uint32_t)le_get(bytes + (attach ? 16 : table ? 20 : 24), 4);
     return request;
 }
 
@@ -183,8 +221,10 @@ static PviommuAnswer judge_frame(const Subject *subject, const Bytes *bytes)
     if (answer.mistakes) {
         return answer;
     }
-    if (type == 0 || type > PVIOMMU_T_PROBE ||
-        (type == PVIOMMU_T_PROBE && probe_size == 0)) {
+    if (type == 0 || type > PVIOMMU_T_INVALIDATE ||
+        (type == PVIOMMU_T_PROBE && probe_size == 0) ||
+        (type > PVIOMMU_T_PROBE &&
+         !(subject->model.features >> PVIOMMU_F_GUEST_TABLES & 1))) {
         answer.mistakes = MISTAKE(UNKNOWN_TYPE);
     } else if ((type == PVIOMMU_T_MAP || type == PVIOMMU_T_UNMAP) &&
                !(subject->model.features >> PVIOMMU_F_MAP_UNMAP & 1)) {
@@ -291,7 +331,7 @@ static void fence(Subject *subject, Input *input)
     pviommu_group_set_fenced(subject->group[group], fenced);
 }
 
-/* An OK PROBE holds every region once, any other nothing */
+/* An OK PROBE holds every region and format once, any other nothing */
 static void check_properties(const Subject *subject, const Bytes *bytes,
                              const PviommuAnswer *answer,
                              const uint8_t *properties)
@@ -315,6 +355,10 @@ static void check_properties(const Subject *subject, const Bytes *bytes,
             const PviommuRegion *region = &subject->model.region[group][i];
 
             filled -= region->first <= region->last;
+        }
+        if (subject->model.features >> PVIOMMU_F_GUEST_TABLES & 1) {
+            filled -= (unsigned)__builtin_popcount(
+                subject->model.formats[group]);
         }
     }
     g_assert_cmpuint(filled, ==, 0);
@@ -372,7 +416,10 @@ static void run_step(Subject *subject, Input *input)
                                  subject->model.config.bypass);
         break;
     case 2:
-        subject->model.features = input_byte(input);
+        what = input_byte(input);
+        /* bit 7 is no feature */
+        subject->model.features = (what & 0x7f) |
+            (uint64_t)(what >> 7) << PVIOMMU_F_GUEST_TABLES;
         pviommu_iommu_set_features(subject->iommu, subject->model.features);
         break;
     case 3:

@@ -6,7 +6,10 @@
 
 #include "subject.h"
 
-#define ALL_FEATURES 0x77
+#define ALL_FEATURES (0x77 | UINT64_C(1) << PVIOMMU_F_GUEST_TABLES)
+
+/* Of each group, tables of the guest: of both formats, of one, of none */
+static const uint32_t formats[MODEL_GROUPS] = { 6, 2, 6, 0, 4 };
 
 static const uint64_t bases[] = { 0, 0xfe000000, UINT64_MAX };
 static const unsigned shifts[] = { 0, 12, 16, 21 };
@@ -71,6 +74,8 @@ Subject *subject_new(Input *input)
     for (unsigned i = 0; i < MODEL_GROUPS; i++) {
         subject->group[i] = pviommu_group_new(
             subject->iommu, i == MODEL_NAME_ONLY ? NULL : subject);
+        subject->model.formats[i] = formats[i];
+        pviommu_group_set_formats(subject->group[i], formats[i]);
         for (unsigned j = 0; j < MODEL_REGIONS; j++) {
             subject->model.region[i][j] = (PviommuRegion) { 1, 0, 0 };
         }
@@ -194,6 +199,7 @@ void subject_translate(Subject *subject, Input *input)
     uint64_t iova = subject_iova(subject, slot % SLOTS) +
                     input_below(input, 3) - 1;
     PviommuTranslation found;
+    PviommuTableView view;
     uint64_t phys;
     uint8_t reason = 0;
     bool passes = model_translate(&subject->model, group, iova, access, &phys,
@@ -201,6 +207,9 @@ void subject_translate(Subject *subject, Input *input)
 
     g_assert_cmpint(pviommu_translate(subject->group[group], iova, access,
                                       &found), ==, passes);
+    g_assert_cmpint(pviommu_translate_by_table(subject->group[group], iova,
+                                               &view), ==,
+                    model_by_table(&subject->model, group, iova));
     g_assert_cmphex(found.first, <=, iova);
     g_assert_cmphex(found.last, >=, iova);
     if (!passes) {
@@ -275,6 +284,8 @@ static void check_domain(PviommuDomain *domain, void *opaque)
     g_assert_cmpuint(id, <, MODEL_DOMAINS);
     g_assert_true(model_exists(model, id));
     g_assert_cmpint(pviommu_domain_bypass(domain), ==, wanted->bypass);
+    g_assert_cmpint(pviommu_domain_table(domain) != NULL, ==,
+                    wanted->table.format != 0);
     check_mappings(pviommu_domain_mappings(domain), wanted);
     while ((group = pviommu_domain_next_group(domain, group))) {
         g_assert_true(pviommu_group_domain(group) == domain);

@@ -97,29 +97,24 @@ static void set_attached(Model *model, unsigned endpoint, int domain)
     }
 }
 
-static PviommuAnswer model_attach(Model *model, const PviommuRequest *request,
-                                  uint32_t reserved)
+/* Enter a domain of a kind, with what is checked of any kind */
+static PviommuAnswer enter(Model *model, const PviommuRequest *request,
+                           bool bypass)
 {
-    bool bypass = request->flags & PVIOMMU_ATTACH_F_BYPASS;
     unsigned endpoint = request->endpoint;
     unsigned target = request->domain;
     Model after = *model;
 
-    if (reserved) {
-        return ANSWER(INVAL, RESERVED);
-    }
-    if (request->flags > 1) {
-        return ANSWER(INVAL, FLAGS);
-    }
-    if (bypass && !has(model, PVIOMMU_F_BYPASS_CONFIG)) {
-        return ANSWER(INVAL, NOT_NEGOTIATED);
-    }
-    if (endpoint >= MODEL_ENDPOINTS) {
-        return ANSWER(NOENT, NO_ENDPOINT);
-    }
-    if (target < MODEL_DOMAINS && model_exists(model, target) &&
-        model->domain[target].bypass != bypass) {
-        return ANSWER(INVAL, DOMAIN_KIND);
+    if (target < MODEL_DOMAINS && model_exists(model, target)) {
+        const PviommuGuestTable *table = &model->domain[target].table;
+
+        if (model->domain[target].bypass != bypass ||
+            table->format != request->table.format ||
+            table->input_bits != request->table.input_bits ||
+            table->root != request->table.root ||
+            table->attributes != request->table.attributes) {
+            return ANSWER(INVAL, DOMAIN_KIND);
+        }
     }
     if (target < model->config.domain_first ||
         target > model->config.domain_last) {
@@ -143,6 +138,7 @@ static PviommuAnswer model_attach(Model *model, const PviommuRequest *request,
     }
     if (!model_exists(model, target)) {
         after.domain[target].bypass = bypass;
+        after.domain[target].table = request->table;
     }
     set_attached(&after, endpoint, (int)target);
     if (!model_exists(model, target) &&
@@ -151,6 +147,58 @@ static PviommuAnswer model_attach(Model *model, const PviommuRequest *request,
     }
     *model = after;
     return fine;
+}
+
+static PviommuAnswer model_attach(Model *model, const PviommuRequest *request,
+                                  uint32_t reserved)
+{
+    bool bypass = request->flags & PVIOMMU_ATTACH_F_BYPASS;
+
+    if (reserved) {
+        return ANSWER(INVAL, RESERVED);
+    }
+    if (request->flags > 1) {
+        return ANSWER(INVAL, FLAGS);
+    }
+    if (bypass && !has(model, PVIOMMU_F_BYPASS_CONFIG)) {
+        return ANSWER(INVAL, NOT_NEGOTIATED);
+    }
+    if (request->endpoint >= MODEL_ENDPOINTS) {
+        return ANSWER(NOENT, NO_ENDPOINT);
+    }
+    return enter(model, request, bypass);
+}
+
+static PviommuAnswer model_attach_table(Model *model,
+                                        const PviommuRequest *request,
+                                        uint32_t reserved)
+{
+    const PviommuGuestTable *table = &request->table;
+    bool x86 = table->format == PVIOMMU_FORMAT_X86_64;
+    bool width_fits = x86 ? table->input_bits == 48 || table->input_bits == 57
+                          : table->input_bits >= 39 && table->input_bits <= 48;
+
+    if (reserved || (x86 && table->attributes)) {
+        return ANSWER(INVAL, RESERVED);
+    }
+    if (request->flags) {
+        return ANSWER(INVAL, FLAGS);
+    }
+    if (request->endpoint >= MODEL_ENDPOINTS) {
+        return ANSWER(NOENT, NO_ENDPOINT);
+    }
+    if (table->format > PVIOMMU_FORMAT_ARM_LPAE || !width_fits ||
+        !(model->formats[model_group[request->endpoint]] &
+          1u << table->format)) {
+        return ANSWER(UNSUPP, FORMAT);
+    }
+    if (table->root % 4096) {
+        return ANSWER(RANGE, UNALIGNED);
+    }
+    if (table->root >= (x86 ? UINT64_C(1) << 52 : UINT64_C(1) << 48)) {
+        return ANSWER(RANGE, INPUT_RANGE);
+    }
+    return enter(model, request, false);
 }
 
 static PviommuAnswer model_detach(Model *model, const PviommuRequest *request)
@@ -182,6 +230,9 @@ static PviommuAnswer check_domain(const Model *model,
     }
     if (model->domain[request->domain].bypass) {
         return ANSWER(INVAL, BYPASS_DOMAIN);
+    }
+    if (model->domain[request->domain].table.format) {
+        return ANSWER(INVAL, DOMAIN_KIND);
     }
     return fine;
 }
@@ -289,10 +340,44 @@ static PviommuAnswer model_unmap(Model *model, const PviommuRequest *request,
     return fine;
 }
 
+static PviommuAnswer model_invalidate(const Model *model,
+                                      const PviommuRequest *request,
+                                      uint32_t reserved)
+{
+    if (reserved) {
+        return ANSWER(INVAL, RESERVED);
+    }
+    if (request->first > request->last) {
+        return ANSWER(INVAL, INVERTED);
+    }
+    if (request->domain >= MODEL_DOMAINS ||
+        !model_exists(model, request->domain)) {
+        return ANSWER(NOENT, NO_DOMAIN);
+    }
+    if (!model->domain[request->domain].table.format) {
+        return ANSWER(INVAL, DOMAIN_KIND);
+    }
+    if (request->first % 4096 || request->last % 4096 != 4095) {
+        return ANSWER(RANGE, UNALIGNED);
+    }
+    return fine;
+}
+
 PviommuAnswer model_run(Model *model, const PviommuRequest *request,
                         uint32_t reserved)
 {
     switch (request->type) {
+    case PVIOMMU_T_ATTACH_TABLE:
+    case PVIOMMU_T_INVALIDATE:
+        if (!has(model, PVIOMMU_F_GUEST_TABLES)) {
+            PviommuAnswer answer = ANSWER(INVAL, UNKNOWN_TYPE);
+
+            answer.written = false;
+            return answer;
+        }
+        return request->type == PVIOMMU_T_ATTACH_TABLE
+               ? model_attach_table(model, request, reserved)
+               : model_invalidate(model, request, reserved);
     case PVIOMMU_T_ATTACH:
         return model_attach(model, request, reserved);
     case PVIOMMU_T_DETACH:
@@ -312,6 +397,16 @@ PviommuAnswer model_run(Model *model, const PviommuRequest *request,
         return request->endpoint < MODEL_ENDPOINTS
                ? fine : ANSWER(NOENT, NO_ENDPOINT);
     }
+}
+
+bool model_by_table(const Model *model, unsigned group, uint64_t iova)
+{
+    int id = model_domain_of(model, group);
+
+    return id >= 0 && model->domain[id].table.format &&
+           !model->fenced[group] && !reserves(model, group, iova, iova) &&
+           iova >= model->config.input_first &&
+           iova <= model->config.input_last;
 }
 
 bool model_translate(const Model *model, unsigned group, uint64_t iova,

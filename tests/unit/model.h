@@ -19,6 +19,7 @@ enum {
 
 typedef struct ModelDomain {
     bool bypass;
+    PviommuGuestTable table;
     unsigned count;
     PviommuMapping mapping[MODEL_MAPPINGS];
 } ModelDomain;
@@ -30,6 +31,7 @@ typedef struct ModelDomain {
  * @domain: by id; counts only while an endpoint is attached
  * @attached: domain of each endpoint, -1 for none
  * @fenced: of each group
+ * @formats: of each group, as pviommu_group_set_formats() takes them
  * @region: of each group; those with last < first do not count
  */
 typedef struct Model {
@@ -38,6 +40,7 @@ typedef struct Model {
     ModelDomain domain[MODEL_DOMAINS];
     int attached[MODEL_ENDPOINTS];
     bool fenced[MODEL_GROUPS];
+    uint32_t formats[MODEL_GROUPS];
     PviommuRegion region[MODEL_GROUPS][MODEL_REGIONS];
 } Model;
 
@@ -64,6 +67,9 @@ bool model_exists(const Model *model, unsigned domain);
 
 /* The domain of a group, -1 for none */
 int model_domain_of(const Model *model, unsigned group);
+
+/* As pviommu_translate_by_table(), but for the range around */
+bool model_by_table(const Model *model, unsigned group, uint64_t iova);
 
 /* As pviommu_translate(), but for the bounds of the block */
 bool model_translate(const Model *model, unsigned group, uint64_t iova,

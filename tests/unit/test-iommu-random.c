@@ -81,10 +81,14 @@ static Pair *pair_new(Random *random, uint64_t granule, uint64_t base)
     pair->granule = granule;
     pair->base = base;
     set_config(pair);
-    pair->model.features = FIXTURE_ALL_FEATURES;
+    pair->model.features = FIXTURE_WITH_TABLES;
+    pviommu_iommu_set_features(pair->fixture->iommu, FIXTURE_WITH_TABLES);
     for (unsigned i = 0; i < MODEL_GROUPS; i++) {
         fixture_add_group(pair->fixture, i == MODEL_NAME_ONLY);
         set_regions(pair, i);
+        pair->model.formats[i] = (uint32_t)below(pair, 4) << 1;
+        pviommu_group_set_formats(pair->fixture->group[i],
+                                  pair->model.formats[i]);
     }
     for (unsigned i = 0; i < MODEL_ENDPOINTS; i++) {
         fixture_add(pair->fixture, pair->fixture->group[model_group[i]], i);
@@ -104,6 +108,8 @@ static void check_domain(Pair *pair, unsigned id)
         return;
     }
     g_assert_cmpint(pviommu_domain_bypass(domain), ==, model->bypass);
+    g_assert_cmpint(pviommu_domain_table(domain) != NULL, ==,
+                    model->table.format != 0);
     set = pviommu_domain_mappings(domain);
     g_assert_cmpuint(pviommu_mappings_count(set), ==, model->count);
     for (unsigned i = 0; i < model->count; i++) {
@@ -149,6 +155,7 @@ static void check_state(Pair *pair)
 
 static void check_translate(Pair *pair)
 {
+    PviommuTableView view;
     unsigned group = (unsigned)below(pair, MODEL_GROUPS);
     uint64_t iova = pair->base + below(pair, SLOTS) * pair->granule +
                     below(pair, 3) - 1;
@@ -162,6 +169,9 @@ static void check_translate(Pair *pair)
     g_assert_cmpint(pviommu_translate(pair->fixture->group[group], iova,
                                       access, &found),
                     ==, passes);
+    g_assert_cmpint(pviommu_translate_by_table(pair->fixture->group[group],
+                                               iova, &view),
+                    ==, model_by_table(&pair->model, group, iova));
     g_assert_cmphex(found.first, <=, iova);
     g_assert_cmphex(found.last, >=, iova);
     if (!passes) {
@@ -208,6 +218,35 @@ static void random_range(Pair *pair, PviommuRequest *request)
     }
 }
 
+/* A table of which, mostly, nothing is wrong; few, so that some are equal */
+static void random_table(Pair *pair, PviommuGuestTable *table)
+{
+    static const uint8_t widths[] = { 48, 57, 39, 44 };
+
+    table->format = (uint16_t)(1 + below(pair, 2));
+    table->input_bits = table->format == PVIOMMU_FORMAT_X86_64 ||
+                        below(pair, 8) == 0
+                        ? widths[below(pair, 2)]
+                        : widths[2 + below(pair, 2)];
+    table->root = (1 + below(pair, 3)) << 12;
+    switch (below(pair, 24)) {
+    case 0:
+        table->root = UINT64_C(1) << (48 + 4 * below(pair, 2));
+        break;
+    case 1:
+        table->root++;
+        break;
+    case 2:
+        table->format = (uint16_t)(3 * below(pair, 2));
+        break;
+    case 3:
+        table->attributes = 0xff44;
+        break;
+    default:
+        break;
+    }
+}
+
 static size_t random_request(Pair *pair, PviommuRequest *request,
                              uint8_t *bytes, uint32_t *reserved)
 {
@@ -215,6 +254,7 @@ static size_t random_request(Pair *pair, PviommuRequest *request,
         PVIOMMU_T_ATTACH, PVIOMMU_T_ATTACH, PVIOMMU_T_DETACH, PVIOMMU_T_MAP,
         PVIOMMU_T_MAP, PVIOMMU_T_MAP, PVIOMMU_T_MAP, PVIOMMU_T_MAP,
         PVIOMMU_T_UNMAP, PVIOMMU_T_UNMAP, PVIOMMU_T_PROBE,
+        PVIOMMU_T_ATTACH_TABLE, PVIOMMU_T_INVALIDATE,
     };
     size_t size;
 
@@ -247,6 +287,19 @@ static size_t random_request(Pair *pair, PviommuRequest *request,
     case PVIOMMU_T_UNMAP:
         size = build_unmap(bytes, request->domain, request->first,
                            request->last);
+        le_put(bytes + 24, 4, *reserved);
+        return size;
+    case PVIOMMU_T_ATTACH_TABLE:
+        random_table(pair, &request->table);
+        request->flags = below(pair, 30) == 0;
+        size = build_attach_table(bytes, request->domain, request->endpoint,
+                                  &request->table);
+        le_put(bytes + 12, 4, request->flags);
+        le_put(bytes + 20, 4, *reserved);
+        return size;
+    case PVIOMMU_T_INVALIDATE:
+        size = build_invalidate(bytes, request->domain, request->first,
+                                request->last);
         le_put(bytes + 24, 4, *reserved);
         return size;
     default:
@@ -291,10 +344,10 @@ static void step(Pair *pair, PviommuStatus *status)
 static void disturb(Pair *pair)
 {
     static const unsigned features[] = {
-        FIXTURE_ALL_FEATURES, FIXTURE_ALL_FEATURES, FIXTURE_ALL_FEATURES,
-        FIXTURE_ALL_FEATURES & ~(1u << PVIOMMU_F_MMIO),
-        FIXTURE_ALL_FEATURES & ~(1u << PVIOMMU_F_BYPASS_CONFIG),
-        FIXTURE_ALL_FEATURES & ~(1u << PVIOMMU_F_MAP_UNMAP),
+        FIXTURE_WITH_TABLES, FIXTURE_WITH_TABLES, FIXTURE_ALL_FEATURES,
+        FIXTURE_WITH_TABLES & ~(1u << PVIOMMU_F_MMIO),
+        FIXTURE_WITH_TABLES & ~(1u << PVIOMMU_F_BYPASS_CONFIG),
+        FIXTURE_WITH_TABLES & ~(1u << PVIOMMU_F_MAP_UNMAP),
     };
     unsigned group = (unsigned)below(pair, MODEL_GROUPS);
     PviommuIommu *iommu = pair->fixture->iommu;
