@@ -5,6 +5,7 @@
 #include "qemu/osdep.h"
 
 #include "hostile.h"
+#include "../qtest/guest-table.h"
 
 static const uint32_t lengths[] = {
     0, 1, 3, 4, 8, 16, 20, 24, 28, 36, 72, 512, 516, 520, 4096, 65536,
@@ -28,6 +29,31 @@ static void put(uint8_t *bytes, unsigned offset, unsigned size,
     stn_le_p(bytes + offset, size, value);
 }
 
+/* Entries that often mean something, in any level, where HIGH is looked for */
+static void make_table(Hostile *h, uint8_t bytes[72])
+{
+    static const uint8_t widths[] = { 48, 48, 57, 39, 44, 64, 255 };
+    static const uint16_t flags[] = { 0x7, 0x87, 0x443, 0x441, 0x3, 0x5 };
+    uint64_t root = hostile_phys(h) & ~(hostile_below(h, 16) ? 0xfffULL : 0);
+
+    put(bytes, 16, 2, hostile_below(h, 4));
+    put(bytes, 18, 2, widths[hostile_below(h, ARRAY_SIZE(widths))]);
+    put(bytes, 24, 8, root);
+    put(bytes, 32, 8, hostile_below(h, 8) == 0);
+    if (root - h->v->data >= 64 * 4096) {
+        return;                 /* it would be written to elsewhere */
+    }
+    for (unsigned shift = 12; shift < 57; shift += 9) {
+        uint64_t entry = (hostile_phys(h) & ~0xfffULL) |
+                         flags[hostile_below(h, ARRAY_SIZE(flags))];
+
+        if (hostile_below(h, 2)) {
+            entry = root | flags[hostile_below(h, ARRAY_SIZE(flags))];
+        }
+        qtest_writeq(h->v->qts, root + (HIGH >> shift & 0x1ff) * 8, entry);
+    }
+}
+
 /* Fields that often mean something; the size of the request */
 static size_t make_request(Hostile *h, uint8_t bytes[72])
 {
@@ -35,7 +61,7 @@ static size_t make_request(Hostile *h, uint8_t bytes[72])
     uint64_t first = hostile_iova(h) & ~(hostile_below(h, 8) ? 0xfffULL : 0);
 
     memset(bytes, 0, 72);
-    bytes[0] = hostile_below(h, 20) ? 1 + hostile_below(h, 5)
+    bytes[0] = hostile_below(h, 20) ? 1 + hostile_below(h, 7)
                                     : hostile_below(h, 256);
     put(bytes, 4, 4, hostile_below(h, 5));
     switch (bytes[0]) {
@@ -53,6 +79,7 @@ static size_t make_request(Hostile *h, uint8_t bytes[72])
         put(bytes, 32, 4, hostile_below(h, 8));
         return 36;
     case VIRTIO_IOMMU_T_UNMAP:
+    case T_INVALIDATE:
         put(bytes, 8, 8, hostile_below(h, 6) ? first : 0);
         put(bytes, 16, 8, hostile_below(h, 3) ? first + (pages * 4096 - 1)
                                               : UINT64_MAX);
@@ -60,6 +87,11 @@ static size_t make_request(Hostile *h, uint8_t bytes[72])
     case VIRTIO_IOMMU_T_PROBE:
         put(bytes, 4, 4, endpoint(h));
         return 72;
+    case T_ATTACH_TABLE:
+        /* the listener has formats, the other observers have none */
+        put(bytes, 8, 4, hostile_below(h, 2) ? 5 << 3 : endpoint(h));
+        make_table(h, bytes);
+        return 40;
     default:
         for (unsigned i = 1; i < 72; i++) {
             bytes[i] = hostile_below(h, 256);
