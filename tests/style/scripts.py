@@ -2,6 +2,7 @@
 """What the scripts say of themselves, and what they remember: with folders of
 their own, and tools that only pretend to be."""
 
+import contextlib
 import os
 import re
 import signal
@@ -316,13 +317,17 @@ def interrupted():
         scripts = OtherSeries(Path(folder))
         scripts.has_mirror(WAITS)
         with subprocess.Popen(
-                [ROOT / 'scripts/setup', '--qemu', '11.1'],
+                # in the background of a script the key would be ignored
+                ['env', '--default-signal=INT', ROOT / 'scripts/setup',
+                 '--qemu', '11.1'],
                 stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                 start_new_session=True, env=scripts.environment()) as run:
             until((scripts.cache / 'waits').exists, 'apt-get to wait')
             os.killpg(run.pid, signal.SIGINT)
             status = run.wait()
-            os.killpg(run.pid, signal.SIGKILL)
+            # apt-get may go on; or all are gone
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
             said = run.stderr.read()
         check(status in (-signal.SIGINT, 130), f'{status}: {said}')
         check('does not serve' not in said, said)
