@@ -293,6 +293,9 @@ static void test_many(void)
     };
     GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
     Watch *w = watch_open(v, 0);
+    /* there what is freed is kept for long, and each event takes its time */
+    bool sanitized = !g_strcmp0(g_getenv("PVIOMMU_QTEST_KIND"), "sanitized");
+    unsigned kicks = sanitized ? 64 : 4096;
     uint64_t before = 0;
 
     assert_status(guest_table_attach(&t, 1, w->endpoint), OK);
@@ -302,7 +305,7 @@ static void test_many(void)
             .indirect = true,
         });
     }
-    for (unsigned i = 0; i < 4096; i++) {
+    for (unsigned i = 0; i < kicks; i++) {
         if (i > 0) {
             viommu_post_heads(v, &v->requests, VIOMMU_QUEUE_SIZE, 1);
         }
@@ -317,8 +320,10 @@ static void test_many(void)
     }
     watch_clear(w);
     g_assert_cmpuint(viommu_count_of(v, "requests", "INVALIDATE"), ==,
-                     1 << 20);
-    g_assert_cmpuint(memory_of(v), <, before + 16 * 1024 * 1024);
+                     kicks * VIOMMU_QUEUE_SIZE);
+    if (!sanitized) {
+        g_assert_cmpuint(memory_of(v), <, before + 16 * 1024 * 1024);
+    }
     viommu_assert_alive(v);
     watch_close(w);
     viommu_stop(v);
