@@ -180,13 +180,14 @@ static void __attribute__((constructor)) opened(void)
     const int *plugin_version;
     void *library;
 
-    if (access(path, R_OK) && errno != ENOENT && errno != ENOTDIR) {
-        stop("%s, for this QEMU %s, cannot be read: %s", path, version,
-             g_strerror(errno));
-    }
-    if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
-        g_autofree char *there = available(where);
+    if (access(path, R_OK)) {
+        g_autofree char *there = NULL;
 
+        if (errno != ENOENT && errno != ENOTDIR) {
+            stop("%s, for this QEMU %s, cannot be read: %s", path, version,
+                 g_strerror(errno));
+        }
+        there = available(where);
         stop("this is QEMU %s, and of the libraries in %s (for QEMU: %s) none "
              "is for it; build it with scripts/setup --qemu %s", version,
              where, there, series);
