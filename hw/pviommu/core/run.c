@@ -235,6 +235,19 @@ void pviommu_run_map(Run *run)
     }
 }
 
+/* What is wrong with the range of an UNMAP or INVALIDATE by itself */
+static bool check_range(Run *run)
+{
+    if (run->reserved) {
+        REFUSE(run, INVAL, RESERVED);
+    } else if (run->request->first > run->request->last) {
+        REFUSE(run, INVAL, INVERTED);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 /* Whether a range cuts a mapping of the set in two */
 static bool splits(const PviommuMappings *set, uint64_t first, uint64_t last)
 {
@@ -256,12 +269,7 @@ void pviommu_run_unmap(Run *run)
     const PviommuRequest *request = run->request;
     PviommuDomain *domain;
 
-    if (run->reserved) {
-        REFUSE(run, INVAL, RESERVED);
-        return;
-    }
-    if (request->first > request->last) {
-        REFUSE(run, INVAL, INVERTED);
+    if (!check_range(run)) {
         return;
     }
     domain = paging_domain(run);
@@ -285,12 +293,7 @@ void pviommu_run_invalidate(Run *run)
     const PviommuRequest *request = run->request;
     PviommuDomain *domain;
 
-    if (run->reserved) {
-        REFUSE(run, INVAL, RESERVED);
-        return;
-    }
-    if (request->first > request->last) {
-        REFUSE(run, INVAL, INVERTED);
+    if (!check_range(run)) {
         return;
     }
     domain = pviommu_iommu_domain(run->iommu, request->domain);
