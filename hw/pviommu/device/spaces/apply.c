@@ -142,16 +142,6 @@ static int apply_unmap(PviommuDevice *s, PviommuChange *change)
     return ret;
 }
 
-/* Who keeps what a table said asked for it, and asks again */
-static void apply_invalidate(const PviommuChange *change)
-{
-    PviommuTarget t = { 0 };
-
-    while (pviommu_target_next(change->domain, &t)) {
-        pviommu_host_invalidate(t.host, &change->mapping);
-    }
-}
-
 int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
 {
     PviommuGroup *group = change->group;
@@ -173,7 +163,7 @@ int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
         ret = apply_unmap(s, change);
         break;
     case PVIOMMU_CHANGE_INVALIDATE:
-        apply_invalidate(change);
+        pviommu_targets_invalidate(change->domain, &change->mapping);
         break;
     case PVIOMMU_CHANGE_NONE:
         break;

@@ -54,19 +54,6 @@ static bool follow_mapping(Follow *follow, PviommuTarget *target,
     return true;
 }
 
-/*
- * Which IOVAs lead to memory that left, only the guest's table knows, and it
- * may have changed since: end all that anybody keeps of it
- */
-static void forget_table(PviommuDomain *domain)
-{
-    PviommuTarget target = { 0 };
-
-    while (pviommu_target_next(domain, &target)) {
-        pviommu_host_invalidate(target.host, &pviommu_all_memory);
-    }
-}
-
 static void follow_domain(PviommuDomain *domain, void *opaque)
 {
     const Follow *follow = opaque;
@@ -76,8 +63,12 @@ static void follow_domain(PviommuDomain *domain, void *opaque)
         return;
     }
     if (pviommu_domain_table(domain)) {
+        /*
+         * Which IOVAs lead to memory that left, only the guest's table knows,
+         * and it may have changed since
+         */
         if (!follow->present) {
-            forget_table(domain);
+            pviommu_targets_invalidate(domain, &pviommu_all_memory);
         }
         return;
     }

@@ -262,6 +262,16 @@ typedef struct PviommuTarget {
 bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target);
 
 /**
+ * pviommu_targets_invalidate - end what anybody keeps of a guest's table
+ * @domain: a domain with such a table
+ * @range: @range.first to @range.last
+ *
+ * Who keeps something asked for it, and asks again.
+ */
+void pviommu_targets_invalidate(PviommuDomain *domain,
+                                const PviommuMapping *range);
+
+/**
  * pviommu_target_space - find an endpoint that uses a place
  * @s: the device
  * @target: the place

@@ -30,6 +30,16 @@ bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target)
     return false;
 }
 
+void pviommu_targets_invalidate(PviommuDomain *domain,
+                                const PviommuMapping *range)
+{
+    PviommuTarget target = { 0 };
+
+    while (pviommu_target_next(domain, &target)) {
+        pviommu_host_invalidate(target.host, range);
+    }
+}
+
 PviommuSpace *pviommu_target_space(PviommuDevice *s,
                                    const PviommuTarget *target)
 {

@@ -172,9 +172,10 @@ static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
     } else {
         if (names_endpoint(copy[0])) {
             pviommu_endpoints_renumber(s);
-            if (s->guest_tables) {
-                pviommu_spaces_set_formats(s);
-            }
+        }
+        if (s->guest_tables && (copy[0] == PVIOMMU_T_PROBE ||
+                                copy[0] == PVIOMMU_T_ATTACH_TABLE)) {
+            pviommu_spaces_set_formats(s);
         }
         pviommu_write_lock(s);
         pviommu_iommu_set_features(s->iommu,
