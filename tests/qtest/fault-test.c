@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 
 #include "edu.h"
+#include "process.h"
 
 #define R_DOMAIN VIRTIO_IOMMU_FAULT_R_DOMAIN
 #define R_MAPPING VIRTIO_IOMMU_FAULT_R_MAPPING
@@ -229,24 +230,6 @@ static void queue_not_ready(void)
     viommu_stop(v);
 }
 
-static size_t resident_pages(Viommu *v)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/statm",
-                                            qtest_pid(v->qts));
-    g_autofree char *text = NULL;
-    unsigned long size, resident;
-
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    g_assert_cmpint(sscanf(text, "%lu %lu", &size, &resident), ==, 2);
-    return resident;
-}
-
-/* What ASan keeps of freed memory would count as well */
-static bool memory_tells(void)
-{
-    return g_strcmp0(getenv("PVIOMMU_QTEST_KIND"), "sanitized");
-}
-
 /*
  * A million faults, as QEMU makes one of every word, and no buffer: counted by
  * page, and no memory taken
@@ -260,12 +243,12 @@ static void many(void)
     for (unsigned i = 0; i < 1000; i++) {
         edu_load(edu, (uint64_t)i << 20, 4096);
         if (i == 100) {
-            before = resident_pages(v);
+            before = process_resident(v);
         }
     }
     g_assert_cmpuint(viommu_count(v, "faults-dropped"), ==, 1000);
-    if (memory_tells()) {
-        g_assert_cmpuint(resident_pages(v), <, before + 512);
+    if (!process_is_sanitized()) {
+        g_assert_cmpuint(process_resident(v), <, before + 512);
     }
     viommu_event_post(v, 16, 1);
     viommu_event_post(v, 24, 1);

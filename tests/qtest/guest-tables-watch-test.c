@@ -7,6 +7,7 @@
 
 #include "edu.h"
 #include "guest-table.h"
+#include "process.h"
 #include "standard-headers/linux/pci_regs.h"
 #include "watch.h"
 
@@ -105,17 +106,12 @@ static void test_vhost_blocks(const void *how)
 static void test_memory_leaves(const void *how)
 {
     g_autofree char *base = watch_arg(how, 1);
-    g_autofree char *arg = g_strdup_printf(
-        "%s -object memory-backend-ram,id=bar,size=1M,share=on "
-        "-device ivshmem-plain,memdev=bar,addr=8.0", base);
+    g_autofree char *arg = g_strconcat(base, " ", WATCH_BAR, NULL);
     Viommu *v = viommu_start(TABLES_ON, arg);
     Watch *w = watch_open(v, 0);
-    QPCIDevice *pdev = qpci_device_find(v->bus, 8 << 3);
+    QPCIDevice *pdev = watch_bar_open(v, 0xd0000000);
     GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
 
-    qpci_config_writel(pdev, PCI_BASE_ADDRESS_2, 0xd0000000);
-    qpci_config_writel(pdev, PCI_BASE_ADDRESS_3, 0);
-    qpci_config_writew(pdev, PCI_COMMAND, PCI_COMMAND_MEMORY);
     guest_table_map(&t, IOVA, 0xd0000000, 1, READ | WRITE);
     assert_status(guest_table_attach(&t, 1, w->endpoint), OK);
     g_assert_true(watch_miss(w, IOVA, true));
@@ -268,20 +264,6 @@ static void test_rom(void)
     viommu_stop(v);
 }
 
-/* Bytes of memory that the emulator has of its own */
-static uint64_t memory_of(Viommu *v)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/statm",
-                                            qtest_pid(v->qts));
-    g_autofree char *text = NULL;
-    unsigned long long size, resident, shared;
-
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    g_assert_cmpint(sscanf(text, "%llu %llu %llu", &size, &resident,
-                           &shared), ==, 3);
-    return (resident - shared) * qemu_real_host_page_size();
-}
-
 /* 2^20 of them, with all of the space to be cut for each receiver */
 static void test_many(void)
 {
@@ -293,10 +275,8 @@ static void test_many(void)
     };
     GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
     Watch *w = watch_open(v, 0);
-    /* there what is freed is kept for long, and each event takes its time */
-    bool sanitized = !g_strcmp0(g_getenv("PVIOMMU_QTEST_KIND"), "sanitized");
-    unsigned kicks = sanitized ? 64 : 4096;
-    uint64_t before = 0;
+    unsigned kicks = process_is_sanitized() ? 64 : 4096;
+    size_t before = 0;
 
     assert_status(guest_table_attach(&t, 1, w->endpoint), OK);
     for (unsigned i = 0; i < VIOMMU_QUEUE_SIZE; i++) {
@@ -315,14 +295,15 @@ static void test_many(void)
             watch_clear(w);     /* the observer notes each event */
         }
         if (i == 64) {
-            before = memory_of(v);
+            before = process_resident(v);
         }
     }
     watch_clear(w);
     g_assert_cmpuint(viommu_count_of(v, "requests", "INVALIDATE"), ==,
                      kicks * VIOMMU_QUEUE_SIZE);
-    if (!sanitized) {
-        g_assert_cmpuint(memory_of(v), <, before + 16 * 1024 * 1024);
+    if (!process_is_sanitized()) {
+        g_assert_cmpuint(process_resident(v), <, before +
+                         16 * 1024 * 1024 / qemu_real_host_page_size());
     }
     viommu_assert_alive(v);
     watch_close(w);

@@ -7,6 +7,7 @@
 
 #include "standard-headers/linux/pci_regs.h"
 #include "iommufd-scene.h"
+#include "process.h"
 
 #define COUNT 4
 #define EMULATED (6 << 3)
@@ -408,7 +409,7 @@ static const Sweep sweeps[] = {
 
 int main(int argc, char **argv)
 {
-    bool sanitized = !g_strcmp0(g_getenv("PVIOMMU_QTEST_KIND"), "sanitized");
+    bool sanitized = process_is_sanitized();
 
     g_test_init(&argc, &argv, NULL);
     ADD("iommufd/attach-errors", test_attach_errors);

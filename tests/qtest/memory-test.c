@@ -192,9 +192,7 @@ static void move_bar(QPCIDevice *pdev, uint32_t address)
 
 static void test_bar(const void *how)
 {
-    Scene *s = scene_new(how, "-object memory-backend-ram,id=bar,size=1M,"
-                         "share=on -device ivshmem-plain,memdev=bar,addr=8.0",
-                         0xd0000000, 4 * MiB);
+    Scene *s = scene_new(how, WATCH_BAR, 0xd0000000, 4 * MiB);
     QPCIDevice *pdev = qpci_device_find(s->v->bus, 8 << 3);
 
     g_assert_cmpuint(assert_follows(s), ==, 0);         /* a hole */

@@ -269,17 +269,12 @@ static void test_many(const void *how)
 static void test_mmio(const void *how)
 {
     g_autofree char *base = watch_arg(how, 1);
-    g_autofree char *arg = g_strdup_printf(
-        "%s -object memory-backend-ram,id=bar,size=1M,share=on "
-        "-device ivshmem-plain,memdev=bar,addr=8.0", base);
+    g_autofree char *arg = g_strconcat(base, " ", WATCH_BAR, NULL);
     Viommu *v = viommu_start(NULL, arg);
     Watch *w = watch_open(v, 0);
-    QPCIDevice *pdev = qpci_device_find(v->bus, 8 << 3);
+    QPCIDevice *pdev = watch_bar_open(v, 0xd0000000);
     g_autofree char *held = NULL;
 
-    qpci_config_writel(pdev, PCI_BASE_ADDRESS_2, 0xd0000000);
-    qpci_config_writel(pdev, PCI_BASE_ADDRESS_3, 0);
-    qpci_config_writew(pdev, PCI_COMMAND, PCI_COMMAND_MEMORY);
     assert_status(viommu_attach(v, 1, w->endpoint), OK);
     assert_status(viommu_map(v, 1, HIGH, HIGH + 0xfffff, 0xd0000000,
                              READ | WRITE | MMIO), OK);

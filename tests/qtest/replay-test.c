@@ -7,6 +7,7 @@
  */
 #include "qemu/osdep.h"
 
+#include "process.h"
 #include "watch.h"
 
 #define PAGE 4096ULL
@@ -491,8 +492,7 @@ static void add_switches(const char *how)
 
             /* A hundred thousand take their time: once */
             if (counts[j] > 1000 &&
-                (i || strcmp(how, "container") ||
-                 !g_strcmp0(g_getenv("PVIOMMU_QTEST_KIND"), "sanitized"))) {
+                (i || strcmp(how, "container") || process_is_sanitized())) {
                 continue;
             }
             c = g_new(Case, 1);

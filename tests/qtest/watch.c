@@ -4,6 +4,7 @@
  */
 #include "qemu/osdep.h"
 
+#include "standard-headers/linux/pci_regs.h"
 #include "watch.h"
 
 #define PAGE 4096ULL
@@ -57,6 +58,16 @@ void watch_add(const char *group, const char *name,
 bool watch_is_iommufd(const void *how)
 {
     return g_str_equal(how, "iommufd");
+}
+
+QPCIDevice *watch_bar_open(Viommu *v, uint32_t address)
+{
+    QPCIDevice *pdev = qpci_device_find(v->bus, 8 << 3);
+
+    qpci_config_writel(pdev, PCI_BASE_ADDRESS_2, address);
+    qpci_config_writel(pdev, PCI_BASE_ADDRESS_3, 0);
+    qpci_config_writew(pdev, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    return pdev;
 }
 
 bool watch_plug(Viommu *v, const char *how)

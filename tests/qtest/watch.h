@@ -76,6 +76,20 @@ bool watch_is_iommufd(const void *how);
     "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off " \
     "-device pcie-root-port,id=rp,addr=3.0,chassis=1 "
 
+/* A device whose BAR is memory that a host can map */
+#define WATCH_BAR \
+    "-object memory-backend-ram,id=bar,size=1M,share=on " \
+    "-device ivshmem-plain,memdev=bar,addr=8.0"
+
+/**
+ * watch_bar_open - show that BAR to the guest
+ * @v: the emulator, with WATCH_BAR
+ * @address: guest-physical address
+ *
+ * Return: the device; g_free() it.
+ */
+QPCIDevice *watch_bar_open(Viommu *v, uint32_t address);
+
 /**
  * watch_plug - plug an observer, "hot", into the root port
  * @v: the emulator
