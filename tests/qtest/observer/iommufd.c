@@ -187,7 +187,9 @@ bool iommufd_start(void)
 
     counts = g_tree_new_full(compare, NULL, g_free, NULL);
     if (preload) {
-        *preload = (Preload) { take_open, take_ioctl, take_close };
+        *preload = (Preload) {
+            .open = take_open, .ioctl = take_ioctl, .close = take_close,
+        };
     }
     return preload;
 }

@@ -86,6 +86,12 @@ static void run(Observer *o, uint32_t command)
     case OBSERVER_MISS:
         o->result = observer_miss(o, o->address, o->value);
         break;
+    case OBSERVER_HOLD:
+        observer_hold(o->address);
+        break;
+    case OBSERVER_LET_GO:
+        observer_let_go();
+        break;
     case OBSERVER_CLEAR:
         g_string_truncate(o->events, 0);
         break;
@@ -102,7 +108,14 @@ static uint64_t bar_read(void *opaque, hwaddr addr, unsigned size)
         addr + size <= OBSERVER_BUFFER + OBSERVER_BUFFER_SIZE) {
         return ldn_le_p(o->buffer + addr - OBSERVER_BUFFER, size);
     }
-    return addr == OBSERVER_RESULT ? o->result : 0;
+    switch (addr) {
+    case OBSERVER_RESULT:
+        return o->result;
+    case OBSERVER_HELD:
+        return observer_is_holding();
+    default:
+        return 0;
+    }
 }
 
 /* The model of the kernel is one for all observers */

@@ -69,6 +69,7 @@ enum {
     OBSERVER_COMMAND = 0x10,     /* u32: starts one of the below */
     OBSERVER_RESULT = 0x14,      /* u32: MemTxResult of the last transfer */
     OBSERVER_VALUE = 0x18,       /* u32: the byte of a fill; MISS: 1 to write */
+    OBSERVER_HELD = 0x1c,        /* u32: whether HOLD holds a thread */
     OBSERVER_ERRNO = 0x28,       /* u32: what a refusal returns */
     OBSERVER_QUOTA = 0x2c,       /* u32: most mappings, then ENOSPC; 0: any */
     OBSERVER_FAIL_TIMES = 0x30,  /* u32: how many in a row are refused */
@@ -92,6 +93,8 @@ enum {
     OBSERVER_CLEAR = 5,          /* forget the events */
     OBSERVER_LOOKUP = 6,         /* RESULT: what a read may keep, 1 r, 2 w */
     OBSERVER_MISS = 7,           /* RESULT: whether vhost then has ADDRESS */
+    OBSERVER_HOLD = 8,           /* who reads guest memory at ADDRESS next */
+    OBSERVER_LET_GO = 9,         /* of whom HOLD holds */
 };
 
 #endif /* TESTS_QTEST_OBSERVER_H */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * System calls on /dev/iommu, taken away from the kernel
+ * System calls on /dev/iommu, taken away from the kernel, and one that tells
+ * who waits
  *
  * What is not answered here goes to the kernel directly: looking up the next
  * function of the same name is not safe as early as this library is called.
@@ -8,6 +9,7 @@
 #undef _FORTIFY_SOURCE
 #undef _FILE_OFFSET_BITS
 #include <fcntl.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -84,6 +86,14 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
         return ret;
     }
     return syscall(SYS_ioctl, fd, request, arg);
+}
+
+EXPORT int sched_yield(void)
+{
+    if (pviommu_preload.yield) {
+        pviommu_preload.yield();
+    }
+    return syscall(SYS_sched_yield);
 }
 
 EXPORT int close(int fd)

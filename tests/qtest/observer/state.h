@@ -118,6 +118,11 @@ extern const TypeInfo observer_container_type;
 void observer_container_start(Observer *o, AddressSpace *as, Error **errp);
 void observer_container_stop(Observer *o);
 
+/* hold.c */
+void observer_hold(hwaddr address);
+bool observer_is_holding(void);
+void observer_let_go(void);
+
 /* passthrough.c */
 bool observer_attach(Observer *o, AddressSpace *as, Error **errp);
 void observer_detach(Observer *o);
