@@ -10,6 +10,7 @@
 #include "libqos/virtio.h"
 #include "standard-headers/linux/virtio_blk.h"
 #include "guest-table.h"
+#include "watch.h"
 
 #define DISK (4 << 3)
 #define PAGE ((uint64_t)4096)
@@ -187,11 +188,79 @@ static void tables(void)
     disk_free(&d);
 }
 
+typedef uint8_t End(Viommu *v, GuestTable *t);
+
+static uint8_t end_by_invalidate(Viommu *v, GuestTable *t)
+{
+    qtest_writeq(v->qts, guest_table_entry(t, ELSEWHERE, 2), 0);
+    return viommu_invalidate(v, 1, ELSEWHERE, ELSEWHERE + 0x1fffff);
+}
+
+static uint8_t end_by_detach(Viommu *v, GuestTable *t)
+{
+    return viommu_detach(v, 1, DISK);
+}
+
+static uint8_t end_by_attach(Viommu *v, GuestTable *t)
+{
+    GuestTable other = new_table(v, 0x4100000);
+
+    return guest_table_attach(&other, 2, DISK);
+}
+
+static uint8_t end_by_reset(Viommu *v, GuestTable *t)
+{
+    viommu_set_status(v, 0);
+    return VIRTIO_IOMMU_S_OK;
+}
+
+/*
+ * When a table has ended its memory is the driver's again: a walk that was on
+ * its way through it does not read what the driver puts there
+ */
+static void ends_walks(const void *end)
+{
+    g_autofree char *library = watch_library();
+    g_autofree char *arg = g_strdup_printf("%s %s -device pviommu-observer,"
+                                           "id=o1,addr=5.0", DISK_ARGS,
+                                           library);
+    Disk d = { .v = viommu_start(TABLES_ON, arg) };
+    Watch *w = watch_open(d.v, 1);
+    GuestTable t = new_table(d.v, 0x4000000);
+    uint64_t entry = guest_table_entry(&t, ELSEWHERE, 1);
+    uint32_t first;
+
+    assert_status(guest_table_attach(&t, 1, DISK), OK);
+    disk_start(&d);
+    qtest_writeq(d.v->qts, HOLE, UINT64_MAX);
+    qpci_io_writeq(w->pdev, w->bar, OBSERVER_ADDRESS, entry);
+    watch_set(w, OBSERVER_COMMAND, OBSERVER_HOLD);
+    first = read_sector(&d, ELSEWHERE);
+    while (!qpci_io_readl(w->pdev, w->bar, OBSERVER_HELD)) {
+        g_thread_yield();
+    }
+    assert_status(((End *)end)(d.v, &t), OK);
+    qtest_writeq(d.v->qts, entry, HOLE | 0x67);
+    watch_set(w, OBSERVER_COMMAND, OBSERVER_LET_GO);
+    wait_sector(&d, first);
+    g_assert_cmphex(qtest_readq(d.v->qts, HOLE), ==, UINT64_MAX);
+    watch_close(w);
+    disk_free(&d);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/pviommu/thread/translates", translates);
     qtest_add_func("/pviommu/thread/faults", faults);
     qtest_add_func("/pviommu/thread/tables", tables);
+    qtest_add_data_func("/pviommu/thread/ends-walks/invalidate",
+                        end_by_invalidate, ends_walks);
+    qtest_add_data_func("/pviommu/thread/ends-walks/detach", end_by_detach,
+                        ends_walks);
+    qtest_add_data_func("/pviommu/thread/ends-walks/attach", end_by_attach,
+                        ends_walks);
+    qtest_add_data_func("/pviommu/thread/ends-walks/reset", end_by_reset,
+                        ends_walks);
     return g_test_run();
 }

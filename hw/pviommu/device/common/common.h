@@ -178,6 +178,9 @@ typedef enum PviommuScope {
  * Under @lock alone: nothing.  Readers translate, the writer changes @iommu.
  * @lock: taken inside the big lock by the writer, in any thread by readers
  *
+ * Atomically, more by readers of @lock alone:
+ * @walks: walks of guests' tables that go on without the lock
+ *
  * Under a lock of its own:
  * @faults: faults on their way to the guest
  *
@@ -240,6 +243,7 @@ struct PviommuDevice {
     VirtQueue *eventq;
     PviommuIommu *iommu;
     GRWLock lock;
+    unsigned walks;
     QEMUBH *more;
     GPtrArray *spaces;
     QEMUBH *overdue;
@@ -292,6 +296,9 @@ struct PviommuDevice {
  * pviommu_write_lock - exclude translating threads, to change core
  * @s: the device
  *
+ * Walks of guests' tables end before it returns: what the guest is told next
+ * may be that the memory of a table is its own again.
+ *
  * Not while the host is called: it takes long, and calls back into replay.
  */
 void pviommu_write_lock(PviommuDevice *s);
@@ -301,6 +308,22 @@ void pviommu_write_lock(PviommuDevice *s);
  * @s: the device
  */
 void pviommu_write_unlock(PviommuDevice *s);
+
+/**
+ * pviommu_walk_begin - keep writers out without the lock, for a walk
+ * @s: the device, its lock held to read
+ *
+ * Until pviommu_walk_end(), before which the caller waits for nothing that
+ * another thread may have while it takes the lock to write, the big lock first
+ * of all.
+ */
+void pviommu_walk_begin(PviommuDevice *s);
+
+/**
+ * pviommu_walk_end - the opposite of pviommu_walk_begin()
+ * @s: the device
+ */
+void pviommu_walk_end(PviommuDevice *s);
 
 /**
  * pviommu_next - walk the IOMMUs of the machine

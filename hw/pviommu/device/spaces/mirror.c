@@ -393,7 +393,9 @@ static IOMMUTLBEntry translate(IOMMUMemoryRegion *mr, hwaddr addr,
 
     g_rw_lock_reader_lock(&s->lock);
     by_table = pviommu_translate_by_table(space->group, addr, &view);
-    if (!by_table) {
+    if (by_table) {
+        pviommu_walk_begin(s);
+    } else {
         allowed = pviommu_translate(space->group, addr, access, &t);
     }
     granule = pviommu_iommu_config(s->iommu)->page_size_mask;
@@ -402,6 +404,7 @@ static IOMMUTLBEntry translate(IOMMUMemoryRegion *mr, hwaddr addr,
     if (by_table) {
         allowed = pviommu_view_walk(&view, addr, access, pviommu_read_entry,
                                     NULL, &t);
+        pviommu_walk_end(s);
     }
     if (!allowed) {
         entry.addr_mask = (granule & -granule) - 1;
