@@ -175,7 +175,7 @@ own_emulator() {
     if [ ! -e "$folder/qemu-system-x86_64" ]; then
         configure_qemu "$1" "$build" "${CONFIGURE[@]}" "${FOR_EMULATOR[@]}"
         step "building emulators of QEMU $(cat "$1/VERSION")" \
-            ninja -C "$build" qemu-system-x86_64 qemu-system-aarch64
+            ninja -C "$build" qemu-system-x86_64 qemu-system-aarch64 modules
         mkdir -p "$folder"
         for target in aarch64 x86_64; do
             # a distribution's source has no firmware
