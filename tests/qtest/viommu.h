@@ -23,6 +23,9 @@
 #include "standard-headers/linux/virtio_ring.h"
 #include "board.h"
 
+/* Guest memory for what requests say and are told, used in turn */
+#define VIOMMU_DATA_SIZE (4 * 1024 * 1024)
+
 #define VIOMMU_OWN_BDF 0x80
 #define VIOMMU_PROBE_SIZE 512
 #define VIOMMU_QUEUE_SIZE 256
@@ -82,7 +85,7 @@ typedef struct ViommuQueue {
  * @queue_size: size to give the queues, 0 for the device's own
  * @requests: queue 0
  * @events: queue 1
- * @data: guest memory for requests
+ * @data: guest memory for requests, VIOMMU_DATA_SIZE bytes
  * @data_next: how much of it is used
  */
 typedef struct Viommu {
