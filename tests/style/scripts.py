@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from pvlab.tap import check, same
+from pvlab.tap import Skip, check, same
 from pvlab.wait import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -356,6 +356,31 @@ def other_series_are_installed():
              'what is installed')
 
 
+# What the scripts install, into a machine that has nothing, and only asked for
+WHOLE_INSTALL = """set -eu
+for name in common apt qemu; do . "$ROOT/scripts/$name.sh"; done
+use_suites
+private_apt -o Dir::State::status=/dev/null -s --no-install-recommends -t "$1" \
+    install "${PACKAGES[@]}" "${NEWER[@]}" "${EMULATORS[@]}" \
+    "${EMULATOR_NEEDS[@]}"
+"""
+
+
+def release_has_all():
+    """Debian 13 has each package, and nothing comes from elsewhere."""
+    if not (Path(os.environ['PVIOMMU_CACHE']) / 'apt-suites/fresh').exists():
+        raise Skip('no lists of all suites (scripts/setup --qemu newest)')
+    done = subprocess.run(['bash', '-c', WHOLE_INSTALL, 'bash', 'trixie'],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True,
+                          env={**os.environ, 'ROOT': str(ROOT)})
+    same(done.returncode, 0, f'status ({done.stdout[-2000:]})')
+    chosen = re.findall(r'^Inst (\S+) \((.*)\)', done.stdout, re.M)
+    check('qemu-system-x86' in dict(chosen), 'no emulator')
+    same([where for where in chosen if ' Debian:13' not in where[1]], [],
+         'from another release')
+
+
 def cases(tap):
     """All of them."""
     for path in sorted((ROOT / 'scripts').iterdir()):
@@ -373,5 +398,7 @@ def cases(tap):
     tap.case('scripts/setup: a source is remembered', source_is_remembered)
     tap.case('scripts/setup: a source is fetched', source_is_fetched)
     tap.case('scripts/setup: the interrupt key', interrupted)
+    tap.case('scripts/setup: Debian 13 has what is installed',
+             release_has_all)
     tap.case('scripts/install-series.sh: what the build has',
              other_series_are_installed)
