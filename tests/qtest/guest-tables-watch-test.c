@@ -264,6 +264,31 @@ static void test_rom(void)
     viommu_stop(v);
 }
 
+/* Nor is one in memory of a passed-through device */
+static void test_peer(void)
+{
+    g_autofree char *library = watch_library();
+    g_autofree char *arg = g_strdup_printf(
+        "%s -device pviommu-observer,peer=on,id=o1,addr=5.0 " EDU_A, library);
+    Viommu *v = viommu_start(TABLES_ON, arg);
+    QPCIDevice *pdev = qpci_device_find(v->bus, 5 << 3);
+    Edu *edu = edu_open_filled(v, EP_A);
+    const uint64_t bar = 0xd0000000;
+
+    qpci_config_writel(pdev, PCI_BASE_ADDRESS_2, bar);
+    qpci_config_writew(pdev, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    for (unsigned i = 0; i < 512; i++) {
+        qtest_writeq(v->qts, bar + i * 8, bar | 0x67);  /* to itself */
+    }
+    g_assert_cmphex(qtest_readq(v->qts, bar), ==, bar | 0x67);
+    assert_status(viommu_attach_table(v, 1, EP_A, X86_64, 48, bar), OK);
+    edu_load(edu, IOVA, 8);
+    g_assert_cmpuint(viommu_faults(v), ==, 1);
+    g_free(pdev);
+    edu_close(edu);
+    viommu_stop(v);
+}
+
 /* 2^20 of them, with all of the space to be cut for each receiver */
 static void test_many(void)
 {
@@ -324,6 +349,7 @@ int main(int argc, char **argv)
     qtest_add_func("/pviommu/guest-tables/join-refused", test_join_refused);
     qtest_add_func("/pviommu/guest-tables/unplug", test_unplug);
     qtest_add_func("/pviommu/guest-tables/rom", test_rom);
+    qtest_add_func("/pviommu/guest-tables/peer", test_peer);
     qtest_add_func("/pviommu/guest-tables/many-invalidates", test_many);
     return g_test_run();
 }
