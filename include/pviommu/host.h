@@ -101,6 +101,17 @@ void pviommu_host_replay(PviommuHost *host, IOMMUNotifier *notifier,
                          const PviommuMappings *set);
 
 /**
+ * pviommu_host_refuse - refuse a device to a container that is being set up
+ * @host: the address space
+ * @notifier: who asked for a replay
+ * @err: why, taken over
+ *
+ * Return: false when it is no such container, or is refused already.
+ */
+bool pviommu_host_refuse(const PviommuHost *host,
+                         const IOMMUNotifier *notifier, Error *err);
+
+/**
  * pviommu_host_guard - before a change of RAM, which must not end QEMU
  * @host: the address space; not guarded yet
  *

@@ -168,8 +168,8 @@ static void test_passed_through(const void *how)
     viommu_stop(v);
 }
 
-/* One that is plugged where a table translates stays out */
-static void test_join_refused(void)
+/* A function at 02:01.0 that makes its requests as 02:00.0 */
+static Viommu *start_aliased(void)
 {
     g_autofree char *library = watch_library();
     g_autofree char *arg = g_strdup_printf(
@@ -177,27 +177,107 @@ static void test_join_refused(void)
         "-device pcie-pci-bridge,id=br,bus=rp "
         "-device " EDU ",id=x,bus=br,addr=1.0", library);
     Viommu *v = viommu_start(TABLES_ON, arg);
-    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
-    QDict *answer;
 
     viommu_set_bridge(v, 3 << 3, 0, 1, 2);
     viommu_set_bridge(v, 1 << 8, 1, 2, 2);
+    return v;
+}
+
+/* Pass a device through beside it; a mediated one is not announced */
+static QDict *join(Viommu *v, bool announce)
+{
+    return qtest_qmp(v->qts, "{ 'execute': 'device_add', 'arguments': {"
+                     " 'driver': 'pviommu-observer', 'id': 'late',"
+                     " 'bus': 'br', 'addr': '3.0', 'watch': 'container',"
+                     " 'announce': %i } }", announce);
+}
+
+/* One that is plugged where a table translates stays out */
+static void test_join_refused(void)
+{
+    Viommu *v = start_aliased();
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+
     assert_status(guest_table_attach(&t, 1, 0x208), OK);
     assert_status(guest_table_attach(&t, 1, 0x200), OK);
-    answer = qtest_qmp(v->qts, "{ 'execute': 'device_add', 'arguments': {"
-                       " 'driver': 'pviommu-observer', 'id': 'late',"
-                       " 'bus': 'br', 'addr': '3.0', 'watch': 'container',"
-                       " 'announce': true } }");
-    g_assert_true(qdict_haskey(answer, "error"));
-    g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(answer, "error"),
-                                          "desc"), "page table of its own"));
-    qobject_unref(answer);
-    assert_state(v, 0x200, "translated");
+    for (unsigned announce = 0; announce < 2; announce++) {
+        QDict *answer = join(v, announce);
+
+        g_assert_true(qdict_haskey(answer, "error"));
+        g_assert_nonnull(strstr(
+            qdict_get_str(qdict_get_qdict(answer, "error"), "desc"),
+            "page table of its own"));
+        qobject_unref(answer);
+        assert_state(v, 0x200, "translated");
+    }
     /* and those who were there may still have tables */
     assert_status(viommu_detach(v, 1, 0x208), OK);
     assert_status(guest_table_attach(&t, 2, 0x200), OK);
     assert_status(guest_table_attach(&t, 2, 0x208), OK);
     viommu_stop(v);
+}
+
+/* What is attached is a name alone, which says nothing of the host */
+static void test_join_name(void)
+{
+    Viommu *v = start_aliased();
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+    QDict *answer;
+
+    assert_status(guest_table_attach(&t, 1, 0x208), OK);
+    answer = join(v, true);
+    g_assert_true(qdict_haskey(answer, "return"));
+    qobject_unref(answer);
+    assert_status(viommu_invalidate(v, 1, 0, UINT64_MAX), OK);
+    /* from now on none of them has formats */
+    assert_status(guest_table_attach(&t, 1, 0x200), UNSUPP);
+    assert_status(guest_table_attach(&t, 1, 0x208), UNSUPP);
+    assert_status(guest_table_attach(&t, 1, 0x218), UNSUPP);
+    assert_status(viommu_attach(v, 2, 0x200), OK);
+    assert_status(viommu_attach(v, 2, 0x208), OK);
+    assert_status(viommu_attach(v, 2, 0x218), OK);
+    viommu_stop(v);
+}
+
+static unsigned count_said(const char *messages, const char *words)
+{
+    g_autofree char *text = NULL;
+    unsigned count = 0;
+
+    g_assert_true(g_file_get_contents(messages, &text, NULL, NULL));
+    for (char *at = text; (at = strstr(at, words)); at++) {
+        count++;
+    }
+    return count;
+}
+
+/* In bypass nobody knows that a device waits for mappings, as vDPA does */
+static void test_not_followed(void)
+{
+    g_autofree char *base = watch_arg("listener", 1);
+    g_autofree char *messages = g_strdup_printf("%s/pviommu-messages-%d",
+                                                g_get_tmp_dir(), getpid());
+    g_autofree char *arg = g_strdup_printf("%s 2>%s ", base, messages);
+    Viommu *v = viommu_start(TABLES_ON, arg);
+    Watch *w = watch_open(v, 0);
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+
+    guest_table_map(&t, IOVA, 0x1000000, 1, READ | WRITE);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_status(guest_table_attach(&t, 1, w->endpoint), OK);
+        assert_holds_nothing(w);
+        assert_status(viommu_invalidate(v, 1, 0, UINT64_MAX), OK);
+        assert_holds_nothing(w);
+        g_assert_cmpuint(count_said(messages, "which vDPA does not follow"),
+                         ==, 1);
+        /* now it is known */
+        assert_status(guest_table_attach(&t, 1, w->endpoint), UNSUPP);
+        assert_status(viommu_detach(v, 1, w->endpoint), OK);
+        assert_holds_ram(w);
+    }
+    watch_close(w);
+    viommu_stop(v);
+    unlink(messages);
 }
 
 static void test_unplug(void)
@@ -347,6 +427,8 @@ int main(int argc, char **argv)
                         test_memory_leaves);
     watch_add("guest-tables", "passed-through", test_passed_through);
     qtest_add_func("/pviommu/guest-tables/join-refused", test_join_refused);
+    qtest_add_func("/pviommu/guest-tables/join-name", test_join_name);
+    qtest_add_func("/pviommu/guest-tables/not-followed", test_not_followed);
     qtest_add_func("/pviommu/guest-tables/unplug", test_unplug);
     qtest_add_func("/pviommu/guest-tables/rom", test_rom);
     qtest_add_func("/pviommu/guest-tables/peer", test_peer);

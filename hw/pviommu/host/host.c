@@ -195,15 +195,27 @@ void pviommu_host_replay(PviommuHost *host, IOMMUNotifier *notifier,
     }
     r = receiver_of(host, notifier);
     ret = fill(&r, set);
-    if (ret && r.ops == &pviommu_container_ops) {
-        PviommuVfioContainer *container = r.receiver;
+    if (ret) {
+        Error *err = NULL;
 
-        if (!container->initialized && !container->error) {
-            error_setg_errno(&container->error, -ret,
-                             "pviommu: the host refused the mappings of the "
-                             "domain that the device joins");
-        }
+        error_setg_errno(&err, -ret, "pviommu: the host refused the mappings "
+                         "of the domain that the device joins");
+        pviommu_host_refuse(host, notifier, err);
     }
+}
+
+bool pviommu_host_refuse(const PviommuHost *host,
+                         const IOMMUNotifier *notifier, Error *err)
+{
+    PviommuVfioContainer *container = pviommu_container_find(host->as,
+                                                             notifier);
+
+    if (!container || container->initialized || container->error) {
+        error_free(err);
+        return false;
+    }
+    container->error = err;
+    return true;
 }
 
 bool pviommu_host_idle(const PviommuHost *host)

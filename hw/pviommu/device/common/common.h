@@ -89,6 +89,7 @@ typedef struct PviommuSpaceOps PviommuSpaceOps;
  * @passthrough: a VFIO device asked for the space
  * @errnos_told: errnos of the host that the operator was told of, a bit each
  * @blocked_told: the operator was told that the space is blocked
+ * @table_told: and that somebody cannot follow the guest's table
  * @regions: reserved regions of the host, before those of the machine
  */
 typedef struct PviommuSpace {
@@ -104,6 +105,7 @@ typedef struct PviommuSpace {
     bool passthrough;
     uint64_t errnos_told;
     bool blocked_told;
+    bool table_told;
     PviommuRegions *regions;
 } PviommuSpace;
 

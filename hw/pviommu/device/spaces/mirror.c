@@ -10,6 +10,7 @@
 
 #include "system/address-spaces.h"
 #include "qapi/error.h"
+#include "qemu/error-report.h"
 #include "system/host_iommu_device.h"
 #include "spaces/spaces.h"
 
@@ -222,18 +223,9 @@ static bool add(PviommuSpace *space, PCIDevice *pdev, HostIOMMUDevice *hiod,
 {
     HostIOMMUDeviceClass *hiodc = HOST_IOMMU_DEVICE_GET_CLASS(hiod);
     PviommuDevice *s = space->device;
-    PviommuDomain *domain = pviommu_group_domain(space->group);
     GList *ranges;
     bool ok;
 
-    if (domain && pviommu_domain_table(domain)) {
-        error_setg(errp, "pviommu: the guest translates for devices that "
-                   "share an address space with %s by a page table of its "
-                   "own, which the host does not follow", hiod->name);
-        error_append_hint(errp, "Plug it elsewhere, or start with "
-                          "guest-tables=off.\n");
-        return false;
-    }
     if (s->host_path == PVIOMMU_HOST_PATH_IOMMUFD) {
         pviommu_choice_explain(pdev, errp);
         return false;
@@ -427,14 +419,41 @@ static IOMMUTLBEntry translate(IOMMUMemoryRegion *mr, hwaddr addr,
     return entry;
 }
 
+/*
+ * Somebody waits to be told of mappings, and a table has none to tell: a
+ * device that is plugged is refused.  Others cannot be (vDPA)
+ */
+static void replay_no_table(PviommuMirror *mirror, IOMMUNotifier *notifier)
+{
+    PviommuSpace *space = &mirror->parent_obj;
+    g_autofree char *name = pviommu_space_name(space);
+    Error *err = NULL;
+
+    error_setg(&err, "pviommu: the guest translates for %s by a page table of "
+               "its own, which the host does not follow", name);
+    error_append_hint(&err, "Plug it elsewhere, or start with "
+                      "guest-tables=off.\n");
+    if (pviommu_host_refuse(&mirror->host, notifier, err) ||
+        space->table_told) {
+        return;
+    }
+    space->table_told = true;
+    warn_report("pviommu: the guest translates for %s by a page table of its "
+                "own, which vDPA does not follow: the device reaches nothing. "
+                "Start with guest-tables=off", name);
+}
+
 static void replay(IOMMUMemoryRegion *mr, IOMMUNotifier *notifier)
 {
     PviommuMirror *mirror = container_of(mr, PviommuMirror, iommu);
     PviommuGroup *group = mirror->parent_obj.group;
+    PviommuDomain *domain = pviommu_group_domain(group);
 
-    if (pviommu_group_state(group) == PVIOMMU_TRANSLATED) {
-        PviommuDomain *domain = pviommu_group_domain(group);
-
+    if (domain && pviommu_domain_table(domain)) {
+        if (notifier->notifier_flags & IOMMU_NOTIFIER_MAP) {
+            replay_no_table(mirror, notifier);
+        }
+    } else if (pviommu_group_state(group) == PVIOMMU_TRANSLATED) {
         pviommu_host_replay(&mirror->host, notifier,
                             pviommu_domain_mappings(domain));
     }

@@ -185,4 +185,5 @@ void pviommu_space_park(PviommuSpace *space)
     space->passthrough = false;
     space->errnos_told = 0;
     space->blocked_told = false;
+    space->table_told = false;
 }
