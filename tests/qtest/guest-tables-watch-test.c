@@ -5,10 +5,12 @@
  */
 #include "qemu/osdep.h"
 
+#include "libqos/virtio.h"
 #include "edu.h"
 #include "guest-table.h"
 #include "process.h"
 #include "standard-headers/linux/pci_regs.h"
+#include "vhost-user.h"
 #include "watch.h"
 
 #define PAGE ((uint64_t)4096)
@@ -100,6 +102,60 @@ static void test_vhost_blocks(const void *how)
                     "10008000000 1000fffffff pc.ram+8000000 rw\n");
     watch_close(w);
     viommu_stop(v);
+}
+
+/* Start the device at 00:04.0; its queue, whose rings are below 1 GiB */
+static QVirtQueue *start_device(Viommu *v, QVirtioPCIDevice **dev)
+{
+    QPCIAddress address = { .devfn = EP_A };
+    QVirtioDevice *d;
+    QVirtQueue *vq;
+
+    *dev = virtio_pci_new(v->bus, &address);
+    g_assert_nonnull(*dev);
+    d = &(*dev)->vdev;
+    qvirtio_pci_device_enable(*dev);
+    qvirtio_start_device(d);
+    qvirtio_set_features(d, qvirtio_get_features(d) &
+                         (FEATURE(VIRTIO_F_VERSION_1) |
+                          FEATURE(VIRTIO_F_ACCESS_PLATFORM)));
+    vq = qvirtqueue_setup(d, &v->alloc, 0);
+    qvirtio_set_driver_ok(d);
+    return vq;
+}
+
+/* Another process is given what the table says of its rings, until it ends */
+static void test_vhost_user(const void *by_attach)
+{
+    VhostUser *u = vhost_user_new();
+    g_autofree char *arg = vhost_user_arg(u);
+    g_autofree char *args = g_strdup_printf(
+        "%s-device vhost-user-rng-pci,chardev=vhost,iommu_platform=on,"
+        "addr=4.0", arg);
+    Viommu *v = viommu_start(TABLES_ON, args);
+    GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
+    GuestTable other = guest_table_new(v, ARM_LPAE, 48, TABLES_AT + 0x10000);
+    QVirtioPCIDevice *dev;
+    QVirtQueue *vq;
+
+    guest_table_map(&t, 0, 0, 3, READ | WRITE);
+    assert_status(guest_table_attach(&t, 1, EP_A), OK);
+    vq = start_device(v, &dev);
+    g_assert_true(vhost_user_reaches(u, vq->used));
+    if (by_attach) {
+        assert_status(guest_table_attach(&other, 2, EP_A), OK);
+    } else {
+        qtest_writeq(v->qts, guest_table_entry(&t, 0, 3), 0);
+        assert_status(viommu_invalidate(v, 1, 0, 0x3fffffff), OK);
+    }
+    g_assert_false(vhost_user_reaches(u, vq->used));
+    viommu_assert_alive(v);
+    qvirtqueue_cleanup(dev->vdev.bus, vq, &v->alloc);
+    qvirtio_pci_device_disable(dev);
+    g_free(dev->pdev);
+    g_free(dev);
+    viommu_stop(v);
+    vhost_user_free(u);
 }
 
 /* Memory that leaves is kept by nobody */
@@ -423,6 +479,10 @@ int main(int argc, char **argv)
                         test_vhost);
     qtest_add_data_func("/pviommu/guest-tables/vhost-blocks", "vhost",
                         test_vhost_blocks);
+    qtest_add_data_func("/pviommu/guest-tables/vhost-user/invalidate", NULL,
+                        test_vhost_user);
+    qtest_add_data_func("/pviommu/guest-tables/vhost-user/attach", "attach",
+                        test_vhost_user);
     qtest_add_data_func("/pviommu/guest-tables/memory-leaves", "vhost",
                         test_memory_leaves);
     watch_add("guest-tables", "passed-through", test_passed_through);
