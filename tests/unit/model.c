@@ -116,6 +116,13 @@ static PviommuAnswer enter(Model *model, const PviommuRequest *request,
             return ANSWER(INVAL, DOMAIN_KIND);
         }
     }
+    if (request->table.root % 4096) {
+        return ANSWER(RANGE, UNALIGNED);
+    }
+    if (request->table.root >>
+        (request->table.format == PVIOMMU_FORMAT_X86_64 ? 52 : 48)) {
+        return ANSWER(RANGE, INPUT_RANGE);
+    }
     if (target < model->config.domain_first ||
         target > model->config.domain_last) {
         return ANSWER(RANGE, DOMAIN_RANGE);
@@ -191,12 +198,6 @@ static PviommuAnswer model_attach_table(Model *model,
         !(model->formats[model_group[request->endpoint]] &
           1u << table->format)) {
         return ANSWER(UNSUPP, FORMAT);
-    }
-    if (table->root % 4096) {
-        return ANSWER(RANGE, UNALIGNED);
-    }
-    if (table->root >= (x86 ? UINT64_C(1) << 52 : UINT64_C(1) << 48)) {
-        return ANSWER(RANGE, INPUT_RANGE);
     }
     return enter(model, request, false);
 }

@@ -236,6 +236,45 @@ static void test_kinds(void)
     g_assert_null(table_of(fixture, 1));
 }
 
+/* Of several mistakes the first in the order of R-REQ-13 decides */
+static void test_precedence(void)
+{
+    PviommuConfig config = fixture_config;
+    g_autoptr(Fixture) fixture = NULL;
+    PviommuGuestTable table = {
+        .format = 3, .input_bits = 39, .root = UINT64_MAX, .attributes = 1,
+    };
+
+    config.domain_last = 7;
+    config.max_domains = 1;
+    fixture = new_pair(&config);
+    ASSERT_OK(fixture, attach(fixture, 1, 9, 0));
+    ASSERT_REFUSED(fixture, attach_table(fixture, 1, 7, &table), NOENT,
+                   NO_ENDPOINT);
+    ASSERT_REFUSED(fixture, attach_table(fixture, 1, 8, &table), UNSUPP,
+                   FORMAT);
+    table.format = PVIOMMU_FORMAT_ARM_LPAE;
+    ASSERT_REFUSED(fixture, attach_table(fixture, 1, 8, &table), INVAL,
+                   DOMAIN_KIND);
+    ASSERT_REFUSED(fixture, attach_table(fixture, 8, 8, &table), RANGE,
+                   UNALIGNED);
+    table.root = -UINT64_C(4096);
+    ASSERT_REFUSED(fixture, attach_table(fixture, 1, 8, &table), INVAL,
+                   DOMAIN_KIND);
+    ASSERT_REFUSED(fixture, attach_table(fixture, 8, 8, &table), RANGE,
+                   INPUT_RANGE);
+    table.root = 0;
+    ASSERT_REFUSED(fixture, attach_table(fixture, 8, 8, &table), RANGE,
+                   DOMAIN_RANGE);
+    ASSERT_REFUSED(fixture, attach_table(fixture, 2, 8, &table), NOMEM,
+                   MAX_DOMAINS);
+    ASSERT_REFUSED(fixture, invalidate(fixture, 2, 0x1001, 0x1000), INVAL,
+                   INVERTED);
+    ASSERT_REFUSED(fixture, invalidate(fixture, 2, 1, 1), NOENT, NO_DOMAIN);
+    ASSERT_REFUSED(fixture, invalidate(fixture, 1, 1, 1), INVAL,
+                   DOMAIN_KIND);
+}
+
 static void test_map_refused(void)
 {
     g_autoptr(Fixture) fixture = new_pair(NULL);
@@ -492,6 +531,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pviommu/guest-tables/formats", test_formats);
     g_test_add_func("/pviommu/guest-tables/root", test_root);
     g_test_add_func("/pviommu/guest-tables/kinds", test_kinds);
+    g_test_add_func("/pviommu/guest-tables/precedence", test_precedence);
     g_test_add_func("/pviommu/guest-tables/map-refused", test_map_refused);
     g_test_add_func("/pviommu/guest-tables/others", test_others);
     g_test_add_func("/pviommu/guest-tables/undo", test_undo);

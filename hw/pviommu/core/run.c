@@ -60,6 +60,23 @@ static bool is_kind(const PviommuDomain *domain,
            a->root == b->root && a->attributes == b->attributes;
 }
 
+/* Whether a table, if the request has one, is where its format allows */
+static bool check_root(Run *run)
+{
+    const PviommuGuestTable *table = &run->request->table;
+    const PviommuFormatInfo *info = pviommu_format_info(table->format);
+
+    if (table->root & (PVIOMMU_TABLE_SIZE - 1)) {
+        REFUSE(run, RANGE, UNALIGNED);
+        return false;
+    }
+    if (info && table->root >> info->output_bits) {
+        REFUSE(run, RANGE, INPUT_RANGE);
+        return false;
+    }
+    return true;
+}
+
 /* Whether the endpoint may enter the domain, which may not exist yet */
 static bool check_attach(Run *run, const PviommuEndpoint *endpoint,
                          const PviommuDomain *domain)
@@ -72,6 +89,8 @@ static bool check_attach(Run *run, const PviommuEndpoint *endpoint,
 
     if (domain && !is_kind(domain, request)) {
         REFUSE(run, INVAL, DOMAIN_KIND);
+    } else if (!check_root(run)) {
+        return false;
     } else if (request->domain < config->domain_first ||
                request->domain > config->domain_last) {
         REFUSE(run, RANGE, DOMAIN_RANGE);
@@ -150,10 +169,6 @@ void pviommu_run_attach_table(Run *run)
                table->input_bits > 63 ||
                !(info->input_sizes >> table->input_bits & 1)) {
         REFUSE(run, UNSUPP, FORMAT);
-    } else if (table->root & (PVIOMMU_TABLE_SIZE - 1)) {
-        REFUSE(run, RANGE, UNALIGNED);
-    } else if (table->root >> info->output_bits) {
-        REFUSE(run, RANGE, INPUT_RANGE);
     } else {
         attach(run, endpoint);
     }
