@@ -36,10 +36,10 @@ static void make_table(Hostile *h, uint8_t bytes[72])
     static const uint16_t flags[] = { 0x7, 0x87, 0x443, 0x441, 0x3, 0x5 };
     uint64_t root = hostile_phys(h) & ~(hostile_below(h, 16) ? 0xfffULL : 0);
 
-    put(bytes, 16, 2, hostile_below(h, 4));
-    put(bytes, 18, 2, widths[hostile_below(h, ARRAY_SIZE(widths))]);
-    put(bytes, 24, 8, root);
-    put(bytes, 32, 8, hostile_below(h, 8) == 0);
+    put(bytes, 16, 8, root);
+    put(bytes, 24, 8, hostile_below(h, 8) == 0);
+    put(bytes, 32, 2, hostile_below(h, 4));
+    put(bytes, 34, 2, widths[hostile_below(h, ARRAY_SIZE(widths))]);
     if (root - h->v->data >= 64 * 4096) {
         return;                 /* it would be written to elsewhere */
     }
@@ -91,7 +91,7 @@ static size_t make_request(Hostile *h, uint8_t bytes[72])
         /* the listener has formats, the other observers have none */
         put(bytes, 8, 4, hostile_below(h, 2) ? 5 << 3 : endpoint(h));
         make_table(h, bytes);
-        return 40;
+        return 36;
     default:
         for (unsigned i = 1; i < 72; i++) {
             bytes[i] = hostile_below(h, 256);

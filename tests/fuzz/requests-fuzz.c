@@ -91,10 +91,10 @@ static void put_table(Input *input, uint8_t *bytes)
         UINT64_C(1) << 48, UINT64_C(1) << 52,
     };
 
-    le_put(bytes + 16, 2, input_below(input, 4));
-    le_put(bytes + 18, 2, widths[input_below(input, 8)]);
-    le_put(bytes + 24, 8, roots[input_below(input, 8)]);
-    le_put(bytes + 32, 8, input_byte(input) > 240);
+    le_put(bytes + 32, 2, input_below(input, 4));
+    le_put(bytes + 34, 2, widths[input_below(input, 8)]);
+    le_put(bytes + 16, 8, roots[input_below(input, 8)]);
+    le_put(bytes + 24, 8, input_byte(input) > 240);
 }
 
 /* Types that came later have few numbers: the inputs kept mean what they did */
@@ -132,7 +132,6 @@ static void put_fields(const Subject *subject, Input *input, uint8_t *bytes)
     case PVIOMMU_T_ATTACH_TABLE:
         le_put(bytes + 8, 4, numbers[input_below(input, 8)]);
         le_put(bytes + 12, 4, input_byte(input) > 240);
-        bytes[20 + input_below(input, 4)] = input_byte(input) > 240;
         put_table(input, bytes);
         break;
     default:
@@ -195,13 +194,13 @@ static PviommuRequest decode(const Subject *subject, const uint8_t *bytes,
     request.phys = le_get(bytes + 24, 8);
     if (table) {
         request.table = (PviommuGuestTable) {
-            .format = (uint16_t)le_get(bytes + 16, 2),
-            .input_bits = (uint16_t)le_get(bytes + 18, 2),
-            .root = le_get(bytes + 24, 8),
-            .attributes = le_get(bytes + 32, 8),
+            .format = (uint16_t)le_get(bytes + 32, 2),
+            .input_bits = (uint16_t)le_get(bytes + 34, 2),
+            .root = le_get(bytes + 16, 8),
+            .attributes = le_get(bytes + 24, 8),
         };
     }
-    *reserved = (uint32_t)le_get(bytes + (attach ? 16 : table ? 20 : 24), 4);
+    *reserved = table ? 0 : (uint32_t)le_get(bytes + (attach ? 16 : 24), 4);
     return request;
 }
 

@@ -29,11 +29,10 @@ typedef struct ReqAttachTable {
     uint32_t domain;
     uint32_t endpoint;
     uint32_t flags;
-    uint16_t format;
-    uint16_t input_bits;
-    uint8_t reserved[4];
     uint64_t root;
     uint64_t attributes;
+    uint16_t format;
+    uint16_t input_bits;
 } QEMU_PACKED ReqAttachTable;
 
 typedef struct ReqInvalidate {

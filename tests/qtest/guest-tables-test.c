@@ -259,12 +259,9 @@ static void bad_requests(void)
         .endpoint = cpu_to_le32(EP_A),
         .format = cpu_to_le16(X86_64),
         .input_bits = cpu_to_le16(48),
-        .reserved = { 1 },
+        .flags = cpu_to_le32(1),
     };
 
-    assert_status(viommu_request(v, &req, sizeof(req)), INVAL);
-    req.reserved[0] = 0;
-    req.flags = cpu_to_le32(1);
     assert_status(viommu_request(v, &req, sizeof(req)), INVAL);
     req.flags = 0;
     req.attributes = cpu_to_le64(1);

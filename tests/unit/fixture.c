@@ -279,10 +279,10 @@ size_t build_attach_table(uint8_t *bytes, uint32_t domain, uint32_t endpoint,
     bytes[0] = PVIOMMU_T_ATTACH_TABLE;
     le_put(bytes + 4, 4, domain);
     le_put(bytes + 8, 4, endpoint);
-    le_put(bytes + 16, 2, table->format);
-    le_put(bytes + 18, 2, table->input_bits);
-    le_put(bytes + 24, 8, table->root);
-    le_put(bytes + 32, 8, table->attributes);
+    le_put(bytes + 16, 8, table->root);
+    le_put(bytes + 24, 8, table->attributes);
+    le_put(bytes + 32, 2, table->format);
+    le_put(bytes + 34, 2, table->input_bits);
     return PVIOMMU_ATTACH_TABLE_SIZE;
 }
 

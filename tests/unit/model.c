@@ -177,15 +177,14 @@ static PviommuAnswer model_attach(Model *model, const PviommuRequest *request,
 }
 
 static PviommuAnswer model_attach_table(Model *model,
-                                        const PviommuRequest *request,
-                                        uint32_t reserved)
+                                        const PviommuRequest *request)
 {
     const PviommuGuestTable *table = &request->table;
     bool x86 = table->format == PVIOMMU_FORMAT_X86_64;
     bool width_fits = x86 ? table->input_bits == 48 || table->input_bits == 57
                           : table->input_bits >= 39 && table->input_bits <= 48;
 
-    if (reserved || (x86 && table->attributes)) {
+    if (x86 && table->attributes) {
         return ANSWER(INVAL, RESERVED);
     }
     if (request->flags) {
@@ -377,7 +376,7 @@ PviommuAnswer model_run(Model *model, const PviommuRequest *request,
             return answer;
         }
         return request->type == PVIOMMU_T_ATTACH_TABLE
-               ? model_attach_table(model, request, reserved)
+               ? model_attach_table(model, request)
                : model_invalidate(model, request, reserved);
     case PVIOMMU_T_ATTACH:
         return model_attach(model, request, reserved);

@@ -295,7 +295,6 @@ static size_t random_request(Pair *pair, PviommuRequest *request,
         size = build_attach_table(bytes, request->domain, request->endpoint,
                                   &request->table);
         le_put(bytes + 12, 4, request->flags);
-        le_put(bytes + 20, 4, *reserved);
         return size;
     case PVIOMMU_T_INVALIDATE:
         size = build_invalidate(bytes, request->domain, request->first,

@@ -64,8 +64,8 @@ static const Type types[] = {
     },
     [PVIOMMU_T_ATTACH_TABLE] = {
         pviommu_run_attach_table, PVIOMMU_ATTACH_TABLE_SIZE,
-        .domain = 4, .endpoint = 8, .flags = 12, .format = 16,
-        .input_bits = 18, .reserved = 20, .root = 24, .attributes = 32,
+        .domain = 4, .endpoint = 8, .flags = 12, .root = 16,
+        .attributes = 24, .format = 32, .input_bits = 34,
     },
     [PVIOMMU_T_INVALIDATE] = {
         pviommu_run_invalidate, PVIOMMU_INVALIDATE_SIZE,

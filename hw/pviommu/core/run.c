@@ -154,7 +154,7 @@ void pviommu_run_attach_table(Run *run)
     const PviommuFormatInfo *info = pviommu_format_info(table->format);
     PviommuEndpoint *endpoint;
 
-    if (run->reserved || (info && !info->attributes && table->attributes)) {
+    if (info && !info->attributes && table->attributes) {
         REFUSE(run, INVAL, RESERVED);
         return;
     }
