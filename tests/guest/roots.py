@@ -33,11 +33,11 @@ def port(name, bus, slot, chassis):
 class Guest:
     """A running guest, and its devices by their ids."""
 
-    def __init__(self, bench, folder, name, words, initrd=None):
+    def __init__(self, bench, folder, name, words, initrd=None, append=""):
         self.bench = bench
         self.machine = machine.Machine(name, folder, [
             "-accel", "tcg", "-machine", "q35", "-boot", "strict=on", *words,
-            *guest.arguments(bench.kernel, initrd or bench.initrd)])
+            *guest.arguments(bench.kernel, initrd or bench.initrd, append)])
         self.linux = guest.Linux(self.machine)
 
     def block(self, name) -> str:

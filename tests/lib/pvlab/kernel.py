@@ -104,6 +104,14 @@ def lab(build=True) -> Kernel:
                         *(() if build else ("--cached",))))
 
 
+def patched(build=True) -> Kernel:
+    """A newer kernel of Debian whose virtio-iommu driver has the patches of
+    guest/linux: the folder that PVIOMMU_PATCHED_KERNEL names, or that
+    scripts/build-patched-kernel keeps in the cache.  BUILD: as for lab()."""
+    return Kernel(_find("PVIOMMU_PATCHED_KERNEL", "build-patched-kernel",
+                        *(() if build else ("--cached",))))
+
+
 def firmware() -> Path:
     """UEFI for arm64 guests: the file that PVIOMMU_FIRMWARE names, or that
     scripts/fetch-firmware keeps in the cache."""
