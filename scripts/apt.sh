@@ -104,12 +104,13 @@ update_lists() {
 # Every suite of Debian that may hold another QEMU
 SUITES=(bookworm-backports trixie trixie-updates trixie-backports forky sid)
 
-# use_suites: lists of all of them from now on; as fresh as a day old
+# use_suites: lists of all of them from now on, of APT_ARCH if that is set; as
+# fresh as a day old
 use_suites() {
     local site suite
     site=$(machine_site "$(debian_codename)")
     [ -n "$site" ] || return 1
-    APT_DIR=$PVIOMMU_CACHE/apt-suites
+    APT_DIR=$PVIOMMU_CACHE/apt-suites${APT_ARCH:+-$APT_ARCH}
     [ -z "$(find "$APT_DIR/fresh" -mtime -1 2> /dev/null)" ] || return 0
     for suite in "${SUITES[@]}"; do
         list_suite "$site" "$suite" deb deb-src

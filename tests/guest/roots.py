@@ -36,8 +36,9 @@ class Guest:
     def __init__(self, bench, folder, name, words, initrd=None, append=""):
         self.bench = bench
         self.machine = machine.Machine(name, folder, [
-            "-accel", "tcg", "-machine", "q35", "-boot", "strict=on", *words,
-            *guest.arguments(bench.kernel, initrd or bench.initrd, append)])
+            "-accel", "tcg", *bench.board.words, "-boot", "strict=on", *words,
+            *guest.arguments(bench.kernel, initrd or bench.initrd, append,
+                             board=bench.board)], emulator=bench.emulator)
         self.linux = guest.Linux(self.machine)
 
     def block(self, name) -> str:

@@ -104,12 +104,14 @@ def lab(build=True) -> Kernel:
                         *(() if build else ("--cached",))))
 
 
-def patched(build=True) -> Kernel:
+def patched(architecture="amd64") -> Kernel:
     """A newer kernel of Debian whose virtio-iommu driver has the patches of
-    guest/linux: the folder that PVIOMMU_PATCHED_KERNEL names, or that
-    scripts/build-patched-kernel keeps in the cache.  BUILD: as for lab()."""
-    return Kernel(_find("PVIOMMU_PATCHED_KERNEL", "build-patched-kernel",
-                        *(() if build else ("--cached",))))
+    guest/linux: the folder that PVIOMMU_PATCHED_KERNEL names, or for another
+    architecture than amd64 PVIOMMU_PATCHED_KERNEL_ARM64, or that
+    scripts/build-patched-kernel keeps in the cache."""
+    suffix = "" if architecture == "amd64" else "_" + architecture.upper()
+    return Kernel(_find("PVIOMMU_PATCHED_KERNEL" + suffix,
+                        "build-patched-kernel", architecture))
 
 
 def firmware() -> Path:
