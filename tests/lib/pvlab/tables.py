@@ -2,71 +2,44 @@
 """What the host's IOMMU holds for a device, and what it should hold: both as
 a dictionary from the number of an IOVA page to (host page, permissions).
 
-The first is read from the kernel (CONFIG_INTEL_IOMMU_DEBUGFS), the second
-worked out without the device under test: from QEMU's view of guest memory,
-from the kernel's map of QEMU's pages, and from a model kept by the test."""
+The first is read from the kernel (vtd.py), the
+second worked out without the device under test: from QEMU's view of guest
+memory, from the kernel's map of QEMU's pages, and from a model kept by the
+test."""
 
 import array
 import os
 import re
-import subprocess
-from pathlib import Path
+
+from . import vtd
 
 PAGE_BITS = 12
 PAGE = 1 << PAGE_BITS
 READ, WRITE = 1, 2
-DEBUGFS = Path("/sys/kernel/debug")
-FRAME = (1 << 52) - 1 >> PAGE_BITS << PAGE_BITS
 PRESENT, PAGEMAP_FRAME = 1 << 63, (1 << 55) - 1
+READER = vtd
 
 
-def mount_debugfs():
-    """Make the kernel's tables readable."""
-    if not (DEBUGFS / "iommu").exists():
-        subprocess.run(["mount", "-t", "debugfs", "debugfs", DEBUGFS],
-                       check=True)
-
-
-def _dump(address) -> list:
-    path = DEBUGFS / f"iommu/intel/{address}/domain_translation_struct"
-    return path.read_text().splitlines()
+def prepare() -> bool:
+    """Make the host's tables readable: whether they are."""
+    return READER.prepare()
 
 
 def none_of_host(address) -> bool:
     """Whether the host has no table for its PCI device."""
-    return not any(_dump(address))
-
-
-def _entries(address):
-    """The host's table for its PCI device, read from the kernel: the first
-    page of each entry, how many pages it is for, where it leads, and its
-    permissions."""
-    lines = _dump(address)
-    if not lines or address not in lines[0]:
-        raise ValueError(f"{address} has no table: {lines[:1]}")
-    for line in lines[2:]:
-        iova, _, entries = line.partition("|")
-        path_down = [int(word, 16) for word in entries.split()]
-        leaf = path_down[-1]
-        rights = READ | WRITE
-        for entry in path_down:
-            # levels that this table does not have are shown as 0
-            rights &= entry or rights
-        # PML5E, PML4E, PDPE, PDE, PTE: a shorter line is a larger page
-        count = 1 << 9 * (5 - len(path_down))
-        yield int(iova, 16), count, (leaf & FRAME) >> PAGE_BITS, rights
+    return READER.none(address)
 
 
 def of_host(address) -> dict:
     """The host's table for its PCI device, page by page."""
     return {first + i: (frame + i, rights)
-            for first, count, frame, rights in _entries(address)
+            for first, count, frame, rights in READER.entries(address)
             for i in range(count)}
 
 
 def sizes_of_host(address) -> dict:
     """How many pages each of its entries is for, by the first page."""
-    return {first: count for first, count, _, _ in _entries(address)}
+    return {first: count for first, count, _, _ in READER.entries(address)}
 
 
 class GuestMemory:
@@ -145,9 +118,9 @@ class GuestMemory:
     def pages(self, first, last, shift=0, allowed=READ | WRITE) -> dict:
         """What a host holds that maps these guest pages, each at its own
         number less SHIFT, with no more rights than ALLOWED.  All can be read
-        on the host: QEMU's VFIO code asks for that, and the kernel's driver
-        sets the bit of reading in every entry of Intel's IOMMU
-        (__domain_mapping() in drivers/iommu/intel/iommu.c).  Where the guest
+        on the host: QEMU's VFIO code asks for that, the kernel's driver sets
+        the bit of reading in every entry of Intel's IOMMU (__domain_mapping()
+        in drivers/iommu/intel/iommu.c).  Where the guest
         may do nothing of what was asked for, nothing is mapped."""
         found = {}
         for (start, count, rights, _, _), frames in zip(self._sections,
