@@ -7,6 +7,7 @@ from pathlib import Path
 from pvlab import driver, host, qtest, tables
 from pvlab.device import Device
 from pvlab.tap import check, same
+from pvlab.wait import until
 
 FOLDER = Path(host.SHARE)
 RAM_MIB = 32
@@ -236,8 +237,10 @@ class Driven:
         self._note()
         self.state = None
         if not any(mate in self.passed.values() for mate in endpoint.mates):
-            check(tables.none_of_host(endpoint.address),
-                  f"the host still has a table of the {what}")
+            # the event comes as it leaves QEMU's tree, the end when nobody
+            # holds its memory any more
+            until(lambda: tables.none_of_host(endpoint.address),
+                  f"the host to have no table of the {what}")
 
     def plug(self, what="engine", endpoint=None):
         """Put it back, or another ENDPOINT."""
