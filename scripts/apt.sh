@@ -206,6 +206,18 @@ unpack_packages() {
     rm -rf "$work"
 }
 
+# fetch_with_all FOLDER ARGUMENT...: packages into FOLDER/debs, with all that
+# they need where nothing is installed
+fetch_with_all() {
+    local folder=$1
+    shift
+    mkdir -p "$folder/debs/partial"
+    : > "$folder/status"
+    private_apt -o "Dir::Cache::archives=$folder/debs" \
+        -o "Dir::State::status=$folder/status" -y --download-only \
+        --no-install-recommends install "$@"
+}
+
 # fetch_source PACKAGE_VERSION: of QEMU, into the current folder; fails if the
 # mirror does not serve it
 fetch_source() {

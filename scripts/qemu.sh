@@ -127,12 +127,9 @@ debian_emulator() {
         mkdir -p "$PVIOMMU_CACHE/emulator"
         rm -rf "$PVIOMMU_CACHE"/emulator/fetch.*
         work=$(mktemp -d "$PVIOMMU_CACHE/emulator/fetch.XXXXXX")
-        mkdir -p "$work/debs/partial" "$work/root"
-        : > "$work/status"
+        mkdir -p "$work/root"
         step "fetching the emulators of QEMU $1" \
-            private_apt -o "Dir::Cache::archives=$work/debs" \
-            -o "Dir::State::status=$work/status" -y --download-only \
-            --no-install-recommends install "qemu-system-x86=$1" \
+            fetch_with_all "$work" "qemu-system-x86=$1" \
             "qemu-system-arm=$1" "qemu-system-common=$1" \
             "qemu-system-data=$1" "${FIRMWARE[@]}"
         step "unpacking the emulators of QEMU $1" \

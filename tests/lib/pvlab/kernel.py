@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernels that guests and hosts boot, with their modules."""
 
+import functools
 import lzma
 import os
 import re
@@ -87,21 +88,46 @@ def _find(variable, script, *arguments) -> Path:
     return Path(given)
 
 
+def _variable(name, architecture) -> str:
+    return name + ("" if architecture == "amd64" else
+                   "_" + architecture.upper())
+
+
 def debian(architecture="amd64") -> Kernel:
     """Debian's kernel: the folder that PVIOMMU_KERNEL names, or for another
     architecture than amd64 PVIOMMU_KERNEL_ARM64, or that scripts/fetch-kernel
     keeps in the cache."""
-    suffix = "" if architecture == "amd64" else "_" + architecture.upper()
-    return Kernel(_find("PVIOMMU_KERNEL" + suffix, "fetch-kernel",
-                        architecture))
+    return Kernel(_find(_variable("PVIOMMU_KERNEL", architecture),
+                        "fetch-kernel", architecture))
 
 
-def lab(build=True) -> Kernel:
+def lab(architecture="amd64", build=True) -> Kernel:
     """The lab's own kernel, with iommufd, and a look into the host's tables:
-    the folder that PVIOMMU_LAB_KERNEL names, or that scripts/build-lab-kernel
-    keeps in the cache.  BUILD: make it if it is not there."""
-    return Kernel(_find("PVIOMMU_LAB_KERNEL", "build-lab-kernel",
-                        *(() if build else ("--cached",))))
+    the folder that PVIOMMU_LAB_KERNEL names, or for another architecture than
+    amd64 PVIOMMU_LAB_KERNEL_ARM64, or that scripts/build-lab-kernel keeps in
+    the cache.  BUILD: make it if it is not there."""
+    own = Kernel(_find(_variable("PVIOMMU_LAB_KERNEL", architecture),
+                       "build-lab-kernel", *(() if build else ("--cached",)),
+                       architecture))
+    if architecture != "amd64":
+        own.busybox = debian(architecture).busybox
+    return own
+
+
+@functools.cache
+def userland() -> Path:
+    """The programs of an arm64 host, with the emulator for which the library
+    is built: the folder that PVIOMMU_USERLAND names, or that
+    scripts/fetch-userland keeps in the cache."""
+    return _find("PVIOMMU_USERLAND", "fetch-userland",
+                 os.environ["QEMU_SERIES"])
+
+
+@functools.cache
+def cross_library() -> Path:
+    """The library for that emulator: in the folder that PVIOMMU_CROSS names,
+    or that scripts/build-cross makes."""
+    return _find("PVIOMMU_CROSS", "build-cross") / "pviommu.so"
 
 
 def patched(architecture="amd64") -> Kernel:
