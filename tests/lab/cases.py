@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the lab's guests have in common: the cases that any of them runs."""
 
-from pvlab import host, kernel, relay, subject, tap
+import re
+
+from pvlab import board, host, kernel, relay, subject, tables, tap
 from pvlab.passed import DISK, ENGINE, MEMORY_MIB, PassedGuest, \
     await_host_fault
 from pvlab.tap import check, same
@@ -14,12 +16,14 @@ REST_MIB = 64
 class Lab:
     """What all guests share."""
 
-    def __init__(self, options):
+    def __init__(self, options, prefix=""):
+        """PREFIX: what the name of every case begins with."""
         self.outside = relay.Outside()
         self.results = tap.Tap(only=options.only, say=self.outside.say,
-                               done=options.done.split(","))
+                               done=options.done.split(","), prefix=prefix)
+        self.shows_tables = tables.prepare()
         self.iommu = subject.Subject(options.device, options.plugin)
-        self.kernel = kernel.debian()
+        self.kernel = kernel.debian(board.here().architecture)
         self.case = self.results.case
 
     def wanted(self, *names):
@@ -38,6 +42,31 @@ class Lab:
         self.results.say(f"{name}: the guest is up after {spent:.1f} s")
         self.results.result(True, f"{name}/boot")
         return Cases(self, running)
+
+
+def requested(log) -> dict:
+    """What the domains hold after the requests of a log."""
+    domains, at = {}, {}
+    for line in log:
+        if " status=OK " not in line:
+            continue
+        kind = line.split()[0]
+        value = {name: int(number, 0) for name, number in
+                 re.findall(r"(\w+)=(0x[0-9a-f]+|[0-9]+)", line)}
+        if kind in ("ATTACH", "DETACH"):
+            left = at.pop(value["endpoint"], None)
+            if kind == "ATTACH":
+                at[value["endpoint"]] = value["domain"]
+                domains.setdefault(value["domain"], tables.Domain())
+            # its last endpoint takes a domain along
+            if left not in at.values():
+                domains.pop(left, None)
+        elif kind == "MAP":
+            domains[value["domain"]].map(*(value[name] for name in (
+                "first", "last", "phys", "flags")))
+        elif kind == "UNMAP":
+            domains[value["domain"]].unmap(value["first"], value["last"])
+    return domains
 
 
 class Cases:
@@ -67,8 +96,31 @@ class Cases:
         same(self.lab.outside.disk_sum(3, 5), wrote, "3 MiB on the image")
         same(self.linux.read_sum("nvme0n1", 3, 5), wrote, "3 MiB read again")
 
+    def host_holds(self):
+        """The host's page tables hold for the disk what the guest asked for,
+        page by page, and no more: how many pages."""
+        memory = tables.GuestMemory(self.machine, lambda *_: None)
+        memory.look()
+        while True:
+            before = self.guest.requests()
+            memory.refresh()
+            got = tables.of_host(host.NVME)
+            if self.guest.requests() == before:     # nothing came between
+                break
+        got = {page: entry for page, entry in got.items()
+               if not tables.MSI_FIRST <= page <= tables.MSI_LAST}
+        disk = self.guest.device.endpoint("disk")
+        wanted = memory.everything() if disk["state"] == "bypass" else \
+            requested(before)[disk["domain"]].pages(memory)
+        same(tables.difference(got, wanted), "", "the host's table")
+        check(got, "the host has no table for the disk")
+        return len(got)
+
     def figures(self, when):
         """Mappings and locked memory now, also noted."""
+        if self.lab.shows_tables and self.guest.device:
+            self.lab.results.note(f"{when}: {self.host_holds()} pages in the "
+                                  "host's table, and they are right")
         mappings, locked = self.guest.mappings(), self.guest.locked_mib()
         self.lab.results.note(f"{when}: {mappings} mappings, "
                               f"{locked:.1f} MiB locked")
@@ -101,8 +153,9 @@ class Cases:
         """Our device tells the same of it, and nothing went wrong."""
         self.lab.iommu.require_ours("counters")
         device = self.guest.device
+        way = "iommufd" if self.guest.iommufd else "container"
         disk = device.endpoint("disk")
-        for key, value in (("state", "translated"), ("host-path", "container"),
+        for key, value in (("state", "translated"), ("host-path", way),
                            ("host-device", host.NVME), ("fenced", False)):
             same(disk[key], value, f"the disk's {key}")
         for domain in device.get("domains"):

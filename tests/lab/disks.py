@@ -15,12 +15,19 @@ def run(lab, name, rows, append="", **how):
             lab.case(each, method, cases, *words)
 
 
+def tables(lab):
+    """A case for hosts whose tables can be read."""
+    return [("host-holds-what-is-mapped", Cases.host_holds)] \
+        if lab.shows_tables else []
+
+
 def lazy(lab, **how):
     """The distribution's default: lazy invalidation."""
     run(lab, "lazy", [
         ("type", Cases.type_is, LAZY),
         ("read-equals-image", Cases.read),
         ("write-reaches-image", Cases.write),
+        *tables(lab),
         ("identity-and-back", Cases.identity_and_back, LAZY),
         ("device-agrees", Cases.device_agrees),
         ("stray-dma-of-disk-is-in-host-log", Cases.stray_disk),
@@ -34,5 +41,6 @@ def strict(lab, **how):
         ("type", Cases.type_is, STRICT),
         ("read-equals-image", Cases.read),
         ("write-reaches-image", Cases.write),
+        *tables(lab),
         ("stray-dma-of-engine-is-in-host-log", Cases.stray_engine),
         ("poweroff", Cases.poweroff)], "iommu.strict=1", engine=True, **how)

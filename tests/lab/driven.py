@@ -41,7 +41,7 @@ class Driven:
         over iommufd.  PORT: the engine can be unplugged.  MORE: words for
         QEMU.  ALSO: further endpoints, by name, that are passed through."""
         self.backend = backend
-        words = ["-machine", "q35", "-m", f"{RAM_MIB}M", *more]
+        words = [*qtest.LAYOUT.words, "-m", f"{RAM_MIB}M", *more]
         if backend == "container":
             properties = ",".join(filter(None, [properties,
                                                 "host-path=container"]))
@@ -109,10 +109,11 @@ class Driven:
         if self.iommu:
             self.iommu.start()
         else:
-            self.iommu = driver.Iommu(self.qtest, 4, 0xE0000000, RING)
+            self.iommu = driver.Iommu(self.qtest, 4, qtest.LAYOUT.bars,
+                                      qtest.LAYOUT.ram + RING)
         if self.port:
             self.port.open(PORT_BUS)
-        self.engine_pci.place(0, 0xE0100000)
+        self.engine_pci.place(0, qtest.LAYOUT.bars + 0x100000)
         self.engine_pci.enable()
         self.memory.look()
 
@@ -173,8 +174,9 @@ class Driven:
 
     def map(self, domain, first, size, phys,
             flags=driver.READ | driver.WRITE):
-        """Map SIZE bytes."""
+        """Map SIZE bytes.  PHYS counts from where RAM begins."""
         last = first + size - 1
+        phys += qtest.LAYOUT.ram
         same(self.iommu.map(domain, first, last, phys, flags), driver.OK,
              f"MAP at {first:#x}: status")
         self.domains[domain].map(first, last, phys, flags)

@@ -75,14 +75,14 @@ def build_sanitized():
     return build_variant('sanitized', {}, '-Db_sanitize=address,undefined')
 
 
-def compile_command(name, output):
+def compile_command(name, output, qemu_build):
     """How QEMU compiles a source: arguments without files, and where."""
-    with open(QEMU_BUILD / 'compile_commands.json', encoding='utf-8') as f:
+    with open(qemu_build / 'compile_commands.json', encoding='utf-8') as f:
         for entry in json.load(f):
             if entry['file'].endswith(name) and output in entry['output']:
                 break
         else:
-            raise RuntimeError(f'{QEMU_BUILD} does not compile {name}')
+            raise RuntimeError(f'{qemu_build} does not compile {name}')
     args, it = [], iter(shlex.split(entry['command']))
     for arg in it:
         if arg in ('-MQ', '-MF', '-o', '-c'):
@@ -129,7 +129,7 @@ def executable(binary):
         if found else Path(binary)
 
 
-def compile_accelerator(target, binary, path):
+def compile_accelerator(target, binary, path, qemu_build=QEMU_BUILD):
     """The module to PATH, unless it is there."""
     folder = path.parent
     stamp = re.search(rb'qemu_stamp(_[0-9a-f]+)',
@@ -138,17 +138,17 @@ def compile_accelerator(target, binary, path):
         raise RuntimeError(f'{binary} takes no modules: no qtest for it')
     stamp = stamp.group(1).decode()
     mark = folder / 'built-for'
-    key = f'{stamp} {QEMU_BUILD}'
+    key = f'{stamp} {qemu_build}'
     if path.exists() and mark.exists() and mark.read_text() == key:
         return
 
-    text = (QEMU_BUILD / 'config-host.h').read_text()
+    text = (qemu_build / 'config-host.h').read_text()
     text = re.sub(r'^#\s*(define|undef) CONFIG_STAMP\b.*$', '', text,
                   flags=re.M)
     (folder / 'config-host.h').write_text(
         f'{text}\n#define CONFIG_STAMP {stamp}\n')
     args, where = compile_command('accel/qtest/qtest.c',
-                                  f'libqemu-{target}-softmmu')
+                                  f'libqemu-{target}-softmmu', qemu_build)
     args[1:1] = ['-iquote', str(folder)]
     build([*args, '-fPIC', '-shared', '-DBUILD_DSO', '-w', '-o', path,
            QEMU_SOURCE / 'accel/qtest/qtest.c',

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The machines that guests run on, and what Linux calls things there."""
 
+import os
 import shutil
 from dataclasses import dataclass
 
@@ -40,3 +41,8 @@ VIRT = Board("aarch64", "arm64", "ttyAMA0", "/dev/ttyAMA1",
              ("-machine", "virt,gic-version=2", "-cpu", "cortex-a57"), "")
 VIRT_ITS = Board("aarch64", "arm64", "ttyAMA0", "/dev/ttyAMA1",
                  ("-machine", "virt,gic-version=3", "-cpu", "cortex-a57"), "")
+
+
+def here() -> Board:
+    """The board of guests that run by KVM on this machine."""
+    return VIRT_ITS if os.uname().machine == VIRT_ITS.target else PC

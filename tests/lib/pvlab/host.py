@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A passthrough host made of TCG alone.
 
-An emulated machine with VT-d and SVM boots Debian's kernel; its root is
-this machine's own, read-only over 9p, so it has the very emulator, library
-and checkout.  In it a program (one of ours) binds devices to vfio-pci and
-runs guests under KVM, which TCG's SVM carries.  What the program prints is
-relayed as it comes."""
+An emulated machine with an IOMMU and the means to virtualise boots a kernel;
+what it finds there, hosts.py says.  In it a program (one of ours) binds
+devices to vfio-pci and runs guests under KVM, which TCG carries.  What the
+program prints is relayed as it comes."""
 
 import os
 import shlex
 import shutil
-import sys
 import time
 from pathlib import Path
 
-from . import initramfs, paths
+from . import hosts, initramfs, paths
 from .kernel import Kernel
 from .machine import Machine
 from .wait import PATIENCE, Lost
 
-MODULES = ("9p", "9pnet_virtio", "kvm_amd", "vfio_iommu_type1", "vfio_pci")
 SHARE = "/run/share"
 # What a device that is to be passed through is called in the host: its slot.
 NVME = "0000:00:08.0"
@@ -39,7 +36,7 @@ while read -r module; do
 done </modules/list
 options=trans=virtio,version=9p2000.L,msize=512000
 mkdir /host
-mount -t 9p -o $options,ro,cache=loose root /host || poweroff -f
+{root}
 for kind in proc sys dev; do mount --move /$kind /host/$kind; done
 mount -t tmpfs run /host/run
 mkdir -m 1777 /host/run/share /host/run/shm /host/run/lock
@@ -51,30 +48,30 @@ exec chroot /host /bin/sh /run/share/program
 """
 
 PROGRAM = """# SPDX-License-Identifier: GPL-2.0-or-later
-stty -F /dev/ttyS1 raw -echo
+stty -F {port} raw -echo
 {exports}
 cd {cwd} || exit 1
-{command} >/dev/ttyS1 2>/run/share/program.stderr </dev/ttyS1
-echo "EXIT $?" >/dev/ttyS1
+{command} >{port} 2>/run/share/program.stderr <{port}
+echo "EXIT $?" >{port}
 sync
 echo o >/proc/sysrq-trigger
 sleep infinity
 """
 
 
-def _exports(kernel, share) -> str:
-    """This process's own settings, for the program in the host."""
+def _exports(settings, share) -> str:
+    """This process's own settings, with those of the host's KIND, for the
+    program in the host."""
     chosen = {name: value for name, value in os.environ.items()
               if name.startswith("PVIOMMU_")}
     chosen.update({
         "PVIOMMU_CACHE": str(paths.cache()),
         "PVIOMMU_BUILD": str(paths.BUILD),
-        "PVIOMMU_KERNEL": str(kernel.folder),
         "PVIOMMU_SHARE_INSIDE": SHARE, "PVIOMMU_SHARE_OUTSIDE": str(share),
         "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
         "HOME": "/run", "TMPDIR": "/run", "LC_ALL": "C.UTF-8",
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
-                "/sbin:/bin"})
+                "/sbin:/bin", **settings})
     return "\n".join(f"export {name}={shlex.quote(value)}"
                      for name, value in sorted(chosen.items()))
 
@@ -97,29 +94,27 @@ class Host:
     """The host, booted to run one program of ours."""
 
     def __init__(self, folder: Path, kernel: Kernel, command, disk: Path,
-                 memory="2500M", more=()):
+                 memory="2500M", more=(), kind=None):
         """COMMAND: the program's words; it finds FOLDER/share, which it can
         write, as SHARE.  DISK: the image behind the NVMe disk at NVME.
-        MORE: words for more devices."""
+        MORE: words for more devices.  KIND: one of hosts.py; an x86 host
+        where nothing is said."""
+        kind = kind or hosts.x86(kernel)
         self.folder = folder
         self.share = folder / "share"
         shutil.rmtree(self.share, ignore_errors=True)
         self.share.mkdir(parents=True)
         self.status = None
         initrd = folder / "host.initrd"
-        initramfs.build(initrd, kernel, MODULES, INIT)
+        initramfs.build(initrd, kernel, kind.modules,
+                        INIT.format(root=kind.root), kind.files)
         (self.share / "program").write_text(PROGRAM.format(
-            exports=_exports(kernel, self.share),
+            port=kind.board.port, exports=_exports(kind.settings, self.share),
             cwd=shlex.quote(str(paths.ROOT)),
-            command=shlex.join([sys.executable, *map(str, command)])))
-        append = ("console=ttyS0 loglevel=5 panic=-1 nokaslr nohz=off "
-                  "highres=off no_timer_check tsc=unstable intel_iommu=on "
-                  "iommu=pt mitigations=off random.trust_cpu=on")
+            command=shlex.join([kind.python, *map(str, command)])))
         self.machine = _HostMachine("host", folder, [
-            "-accel", "tcg,thread=multi", "-cpu", "EPYC-v4,+svm",
-            "-machine", "q35,kernel-irqchip=split", "-smp", "1",
+            "-accel", "tcg,thread=multi", *kind.words, "-smp", "1",
             "-m", memory, "-no-reboot",
-            "-device", "intel-iommu,intremap=on",
             "-virtfs", "local,path=/,mount_tag=root,security_model=none,"
                        "readonly=on,multidevs=remap",
             "-virtfs", f"local,path={self.share},mount_tag=share,"
@@ -130,7 +125,10 @@ class Host:
             "-device", f"edu,addr={SIBLINGS[0][-4:]},multifunction=on",
             "-device", f"edu,addr={SIBLINGS[1][-4:]}",
             "-device", f"edu,addr={SECOND_EDU[-4:]}", *more,
-            "-kernel", kernel.image, "-initrd", initrd, "-append", append])
+            "-kernel", kernel.image, "-initrd", initrd,
+            "-append", f"console={kind.board.console} loglevel=5 panic=-1 "
+                       f"nokaslr random.trust_cpu=on {kind.append}"],
+            emulator=kind.board.emulator())
 
     def __enter__(self):
         return self

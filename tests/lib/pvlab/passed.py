@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from . import guest, vfio
+from . import board, guest, vfio
 from .device import Device
 from .host import EDU, NVME, SHARE
 from .machine import Machine
@@ -33,7 +33,8 @@ class PassedGuest:
         properties of it.  WRAPPER: words that come before the emulator's
         name.  MORE: words that come before the IOMMU.  AFTER: words that
         come last."""
-        words = ["-accel", "kvm", "-cpu", "host", "-machine", "q35",
+        where = board.here()
+        words = ["-accel", "kvm", *where.words, "-cpu", "host",
                  "-boot", "strict=on", *more]
         # Written one line a request: not on a file system that waits
         self._log = Path(f"/run/{name}.requests")
@@ -44,6 +45,7 @@ class PassedGuest:
                     filter(None, [properties, f"requests-log={self._log}"]))
             words += iommu.arguments(properties)
         by = ""
+        self.iommufd = iommufd
         # What the kernel counts memory as that it pins for this guest
         self.counter = "VmPin" if iommufd else "VmLck"
         if iommufd:
@@ -59,7 +61,7 @@ class PassedGuest:
         words += after
         self.iommu = iommu
         self.machine = Machine(name, FOLDER, words + guest.arguments(
-            kernel, INITRD, append, f"{MEMORY_MIB}M"), wrapper)
+            kernel, INITRD, append, f"{MEMORY_MIB}M", where), wrapper)
         self.linux = guest.Linux(self.machine)
         self.device = Device(self.machine) if iommu and iommu.ours else None
         self.run = self.machine.run
@@ -116,15 +118,19 @@ class PassedGuest:
             linux.register(ENGINE, 0, offset, value, 64)
 
 
+# What drivers of hosts' IOMMUs print of such an access
+FAULT = re.compile(
+    r"(?:DMAR: .*Request device \[|arm-smmu-v3.* event: F_.* client: )"
+    r"([0-9a-f.:]+).* (?:fault addr|iova:) 0x([0-9a-f]+)")
+
+
 def host_faults(address, iova) -> list[str]:
     """Lines of the host's log so far on a blocked access of the host's PCI
     device ADDRESS to the page of IOVA."""
     page = iova >> 12
     found = []
     for line in vfio.log():
-        match = re.search(
-            r"DMAR: .*Request device \[(\S+)\].*fault addr 0x([0-9a-f]+)",
-            line)
+        match = FAULT.search(line)
         if match and address.endswith(match.group(1)) and \
                 int(match.group(2), 16) >> 12 == page:
             found.append(line)

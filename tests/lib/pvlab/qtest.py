@@ -6,13 +6,28 @@ system/qtest.c in QEMU's source)."""
 import os
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import paths
+from . import board, paths
 from .machine import Machine
 from .wait import Lost, patience, until
 
-TARGET = "x86_64"
+
+@dataclass(frozen=True)
+class Layout:
+    """A machine, by its WORDS for QEMU, and where it has things: RAM, space
+    for BARs, and the configuration space of PCI, if not behind ports."""
+    words: tuple[str, ...]
+    ram: int
+    bars: int
+    config: int | None = None
+
+
+TARGET = board.here().target
+# hw/arm/virt.c in QEMU's source has the addresses
+LAYOUT = Layout(board.PC.words, 0, 0xE0000000) if TARGET == "x86_64" else \
+    Layout(board.VIRT_ITS.words, 0x40000000, 0x10000000, 0x4010000000)
 
 
 def environment() -> dict:
@@ -127,7 +142,7 @@ class Qtest:
 
 
 class Function:
-    """A PCI function, by ports 0xcf8 and 0xcfc of a PC."""
+    """A PCI function: by ports 0xcf8 and 0xcfc of a PC, or in memory."""
 
     COMMAND, BAR = 0x04, 0x10
 
@@ -137,6 +152,9 @@ class Function:
         self.devfn = slot << 3 | function
         self.bars = {}
 
+    def _where(self, offset) -> int:
+        return LAYOUT.config + (self.bus << 20 | self.devfn << 12 | offset)
+
     def _select(self, offset) -> int:
         self.qtest.order("outl", 0xCF8, 1 << 31 | self.bus << 16 |
                          self.devfn << 8 | offset & 0xFC)
@@ -144,12 +162,17 @@ class Function:
 
     def get(self, offset, bits=32) -> int:
         """Read configuration space."""
+        if LAYOUT.config:
+            return self.qtest.peek(self._where(offset), bits)
         port = self._select(offset)
         return int(self.qtest.order(
             {8: "inb", 16: "inw", 32: "inl"}[bits], port), 16)
 
     def set(self, offset, value, bits=32):
         """Write configuration space."""
+        if LAYOUT.config:
+            self.qtest.poke(self._where(offset), value, bits)
+            return
         port = self._select(offset)
         self.qtest.order({8: "outb", 16: "outw", 32: "outl"}[bits], port,
                          value)

@@ -2,7 +2,7 @@
 """What the host's IOMMU holds for a device, and what it should hold: both as
 a dictionary from the number of an IOVA page to (host page, permissions).
 
-The first is read from the kernel (vtd.py), the
+The first is read from the kernel or from its memory (vtd.py, smmu.py), the
 second worked out without the device under test: from QEMU's view of guest
 memory, from the kernel's map of QEMU's pages, and from a model kept by the
 test."""
@@ -11,13 +11,16 @@ import array
 import os
 import re
 
-from . import vtd
+from . import smmu, vtd
 
 PAGE_BITS = 12
 PAGE = 1 << PAGE_BITS
 READ, WRITE = 1, 2
 PRESENT, PAGEMAP_FRAME = 1 << 63, (1 << 55) - 1
-READER = vtd
+READER = smmu if os.uname().machine == "aarch64" else vtd
+# Where an Arm host puts the page to which devices write interrupts
+# (MSI_IOVA_BASE in drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3.h)
+MSI_FIRST, MSI_LAST = 0x8000, 0x80FF
 
 
 def prepare() -> bool:
@@ -120,7 +123,8 @@ class GuestMemory:
         number less SHIFT, with no more rights than ALLOWED.  All can be read
         on the host: QEMU's VFIO code asks for that, the kernel's driver sets
         the bit of reading in every entry of Intel's IOMMU (__domain_mapping()
-        in drivers/iommu/intel/iommu.c).  Where the guest
+        in drivers/iommu/intel/iommu.c), and stage 1 of Arm's has no word for
+        anything else (drivers/iommu/io-pgtable-arm.c).  Where the guest
         may do nothing of what was asked for, nothing is mapped."""
         found = {}
         for (start, count, rights, _, _), frames in zip(self._sections,

@@ -14,10 +14,12 @@ class Skip(Exception):
 class Tap:
     """Numbers and prints results.  No plan is known before the end."""
 
-    def __init__(self, only=(), say=None, done=()):
+    def __init__(self, only=(), say=None, done=(), prefix=""):
         """ONLY: run the cases whose name holds one of these words.  SAY:
         where progress goes, if not to stderr.  DONE: names of cases that
-        were judged before and are left out."""
+        were judged before and are left out.  PREFIX: what every name begins
+        with."""
+        self._prefix = prefix
         self._done = frozenset(done)
         self._tell = say
         self._only = only
@@ -46,6 +48,7 @@ class Tap:
 
     def wanted(self, name) -> bool:
         """Whether the case NAME was asked for."""
+        name = self._prefix + name
         return name not in self._done and (
             not self._only or any(word in name for word in self._only))
 
@@ -56,7 +59,8 @@ class Tap:
         else:
             self.failed += 1
         number = self.passed + self.failed + self.skipped
-        self._print(f"{'ok' if ok else 'not ok'} {number} - {name}")
+        self._print(f"{'ok' if ok else 'not ok'} {number} - "
+                    f"{self._prefix}{name}")
         if reason:
             self.note(reason)
 
@@ -64,7 +68,7 @@ class Tap:
         """Report a case that could not run."""
         self.skipped += 1
         number = self.passed + self.failed + self.skipped
-        self._print(f"ok {number} - {name} # SKIP {reason}")
+        self._print(f"ok {number} - {self._prefix}{name} # SKIP {reason}")
 
     def case(self, name, function, *args) -> bool:
         """Run FUNCTION as the case NAME: whether it passed."""
