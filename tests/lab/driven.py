@@ -242,7 +242,7 @@ class Driven:
             # the event comes as it leaves QEMU's tree, the end when nobody
             # holds its memory any more
             until(lambda: tables.none_of_host(endpoint.address),
-                  f"the host to have no table of the {what}")
+                  f"the host to hold nothing for the {what}")
 
     def plug(self, what="engine", endpoint=None):
         """Put it back, or another ENDPOINT."""

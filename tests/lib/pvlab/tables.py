@@ -29,7 +29,7 @@ def prepare() -> bool:
 
 
 def none_of_host(address) -> bool:
-    """Whether the host has no table for its PCI device."""
+    """Whether the host lets its PCI device reach nothing by a table."""
     return READER.none(address)
 
 
