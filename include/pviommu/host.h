@@ -164,13 +164,13 @@ bool pviommu_host_idle(const PviommuHost *host);
 bool pviommu_host_wants_maps(const PviommuHost *host);
 
 /**
- * pviommu_host_invalidate - end what receivers keep of what they asked for
- * @host: the address space
- * @range: @range.first to @range.last; mapped by a table of the guest's
+ * pviommu_host_invalidate - end what receivers keep of a table of the guest's
+ * @host: where
+ * @range: @range.first to @range.last
  *
- * Not for those who wait to be told of mappings: they were told of none.
+ * Return: 0, or the first negative errno; all receivers were tried.
  */
-void pviommu_host_invalidate(PviommuHost *host, const PviommuMapping *range);
+int pviommu_host_invalidate(PviommuHost *host, const PviommuMapping *range);
 
 /**
  * pviommu_read_entry - read an entry of a page table out of guest memory
@@ -269,12 +269,15 @@ bool pviommu_pieces_clip(const PviommuMapping *mapping,
  * @map: map one piece; 0 or negative errno
  * @unmap: unmap all pieces of a mapping; 0 or negative errno
  * @clear: unmap everything; 0 or negative errno
+ * @invalidate: forget what it found by itself in a table of the guest's; 0 or
+ *              negative errno.  NULL for one that never looks
  */
 typedef struct PviommuReceiverOps {
     const char *name;
     int (*map)(void *receiver, const PviommuPiece *piece);
     int (*unmap)(void *receiver, const PviommuMapping *mapping);
     int (*clear)(void *receiver);
+    int (*invalidate)(void *receiver, const PviommuMapping *range);
 } PviommuReceiverOps;
 
 /* Receivers: an IOMMUNotifier *, a PviommuVfioContainer *, a PviommuTable * */

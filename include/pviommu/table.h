@@ -24,6 +24,9 @@ typedef enum PviommuFormat {
     PVIOMMU_FORMAT__MAX,
 } PviommuFormat;
 
+/* Bit n: format n */
+#define PVIOMMU_FORMATS_ALL ((1u << PVIOMMU_FORMAT__MAX) - 2)
+
 /* Bytes of a table, and what its root is aligned to */
 #define PVIOMMU_TABLE_SIZE 4096
 

@@ -250,16 +250,19 @@ bool pviommu_host_wants_maps(const PviommuHost *host)
     return false;
 }
 
-void pviommu_host_invalidate(PviommuHost *host, const PviommuMapping *range)
+int pviommu_host_invalidate(PviommuHost *host, const PviommuMapping *range)
 {
-    IOMMUNotifier *n;
+    Receiver r = { 0 };
+    int first_error = 0;
 
-    g_assert(bql_locked());
-    IOMMU_NOTIFIER_FOREACH(n, host->mr) {
-        if (!(n->notifier_flags & IOMMU_NOTIFIER_MAP)) {
-            pviommu_notifier_ops.unmap(n, range);
+    while (next_receiver(host, &r)) {
+        if (r.ops->invalidate) {
+            int ret = r.ops->invalidate(r.receiver, range);
+
+            first_error = first_error ?: ret;
         }
     }
+    return first_error;
 }
 
 /* One that VFIO sets up now is VFIO's: it reads the error itself */

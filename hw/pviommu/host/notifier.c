@@ -69,6 +69,17 @@ static int notifier_unmap(void *receiver, const PviommuMapping *mapping)
     return 0;
 }
 
+/* Who waits to be told of mappings was told of none */
+static int notifier_invalidate(void *receiver, const PviommuMapping *range)
+{
+    IOMMUNotifier *n = receiver;
+
+    if (!(n->notifier_flags & IOMMU_NOTIFIER_MAP)) {
+        send_unmap(n, range->first, range->last);
+    }
+    return 0;
+}
+
 static int notifier_clear(void *receiver)
 {
     send_unmap(receiver, 0, UINT64_MAX);
@@ -79,5 +90,6 @@ const PviommuReceiverOps pviommu_notifier_ops = {
     .name = "notifier",
     .map = notifier_map,
     .unmap = notifier_unmap,
+    .invalidate = notifier_invalidate,
     .clear = notifier_clear,
 };

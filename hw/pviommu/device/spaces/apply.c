@@ -163,7 +163,8 @@ int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
         ret = apply_unmap(s, change);
         break;
     case PVIOMMU_CHANGE_INVALIDATE:
-        pviommu_targets_invalidate(change->domain, &change->mapping);
+        ret = pviommu_targets_invalidate(s, change->domain,
+                                         &change->mapping);
         break;
     case PVIOMMU_CHANGE_NONE:
         break;

@@ -68,7 +68,8 @@ static void follow_domain(PviommuDomain *domain, void *opaque)
          * and it may have changed since
          */
         if (!follow->present) {
-            pviommu_targets_invalidate(domain, &pviommu_all_memory);
+            pviommu_targets_invalidate(follow->device, domain,
+                                       &pviommu_all_memory);
         }
         return;
     }

@@ -194,9 +194,11 @@ static PviommuHost *served(PviommuSpace *space)
            pviommu_host_idle(&mirror->host) ? NULL : &mirror->host;
 }
 
-static bool translates(PviommuSpace *space)
+/* QEMU translates each access, unless somebody waits to be told of mappings */
+static uint32_t formats(PviommuSpace *space)
 {
-    return !pviommu_host_wants_maps(&mirror_of(space)->host);
+    return pviommu_host_wants_maps(&mirror_of(space)->host)
+           ? 0 : PVIOMMU_FORMATS_ALL;
 }
 
 static bool held(PviommuSpace *space)
@@ -309,7 +311,7 @@ const PviommuSpaceOps pviommu_mirror_ops = {
     .address_space = address_space,
     .show = show,
     .served = served,
-    .translates = translates,
+    .formats = formats,
     .held = held,
     .path = path,
     .devices = devices,

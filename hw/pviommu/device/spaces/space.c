@@ -73,13 +73,11 @@ void pviommu_space_regions_changed(PviommuSpace *space)
 
 void pviommu_spaces_set_formats(PviommuDevice *s)
 {
-    const uint32_t all = ((1u << FORMATS) - 1) << 1;
-
     pviommu_write_lock(s);
     for (unsigned i = 0; i < s->endpoints->len; i++) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
-        uint32_t formats = s->guest_tables &&
-                           e->space->ops->translates(e->space) ? all : 0;
+        uint32_t formats = s->guest_tables
+                           ? e->space->ops->formats(e->space) : 0;
 
         pviommu_group_set_formats(e->space->group, formats);
         if (e->name) {

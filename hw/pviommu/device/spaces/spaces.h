@@ -22,8 +22,8 @@
  * @show: bring the host to a state; see pviommu_space_switch()
  * @served: the address space, as the host layer sees it, that changes of its
  *          domain must be carried to; NULL for none
- * @translates: whether QEMU translates each access of its devices, so that a
- *              table that the guest owns can serve them
+ * @formats: bit n: a table of the guest's of PviommuFormat n can serve its
+ *           devices
  * @held: whether somebody has to do with it when parked; VFIO has, until its
  *        device is finalized, which is after it left
  * @path: name the way to the host: a constant, see property host-path; "none"
@@ -49,7 +49,7 @@ struct PviommuSpaceOps {
     AddressSpace *(*address_space)(PviommuSpace *space);
     int (*show)(PviommuSpace *space, PviommuState want);
     PviommuHost *(*served)(PviommuSpace *space);
-    bool (*translates)(PviommuSpace *space);
+    uint32_t (*formats)(PviommuSpace *space);
     bool (*held)(PviommuSpace *space);
     const char *(*path)(PviommuSpace *space);
     char *(*devices)(PviommuSpace *space);
@@ -263,13 +263,17 @@ bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target);
 
 /**
  * pviommu_targets_invalidate - end what anybody keeps of a guest's table
+ * @s: the device
  * @domain: a domain with such a table
  * @range: @range.first to @range.last
  *
- * Who keeps something asked for it, and asks again.
+ * Who keeps something asked for it, and asks again.  The endpoints at a place
+ * that refuses are blocked.
+ *
+ * Return: 0, or PVIOMMU_HOST_LOST if an endpoint had to be blocked.
  */
-void pviommu_targets_invalidate(PviommuDomain *domain,
-                                const PviommuMapping *range);
+int pviommu_targets_invalidate(PviommuDevice *s, PviommuDomain *domain,
+                               const PviommuMapping *range);
 
 /**
  * pviommu_target_space - find an endpoint that uses a place

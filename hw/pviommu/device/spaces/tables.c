@@ -456,9 +456,9 @@ static PviommuHost *served(PviommuSpace *space)
     return NULL;
 }
 
-static bool translates(PviommuSpace *space)
+static uint32_t formats(PviommuSpace *space)
 {
-    return false;
+    return 0;
 }
 
 static bool held(PviommuSpace *space)
@@ -510,7 +510,7 @@ const PviommuSpaceOps pviommu_table_space_ops = {
     .address_space = address_space,
     .show = show,
     .served = served,
-    .translates = translates,
+    .formats = formats,
     .held = held,
     .path = path,
     .devices = devices,

@@ -30,14 +30,23 @@ bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target)
     return false;
 }
 
-void pviommu_targets_invalidate(PviommuDomain *domain,
-                                const PviommuMapping *range)
+int pviommu_targets_invalidate(PviommuDevice *s, PviommuDomain *domain,
+                               const PviommuMapping *range)
 {
     PviommuTarget target = { 0 };
+    int first_error = 0;
 
     while (pviommu_target_next(domain, &target)) {
-        pviommu_host_invalidate(target.host, range);
+        int ret = pviommu_host_invalidate(target.host, range);
+
+        if (ret && !pviommu_target_spare(s, &target)) {
+            pviommu_space_refused(pviommu_target_space(s, &target),
+                                  "to invalidate a table", -ret);
+            pviommu_target_lose(s, &target);
+            first_error = first_error ?: PVIOMMU_HOST_LOST;
+        }
     }
+    return first_error;
 }
 
 PviommuSpace *pviommu_target_space(PviommuDevice *s,
