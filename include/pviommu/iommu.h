@@ -274,11 +274,12 @@ const PviommuRegions *pviommu_group_regions(const PviommuGroup *group);
 /**
  * pviommu_group_set_formats - set which tables of the guest a group can have
  * @group: the group
- * @formats: bit n for PviommuFormat n; 0, as at first, for none
+ * @formats: which; none at first
  *
  * A domain with a table that the group is in already is left alone.
  */
-void pviommu_group_set_formats(PviommuGroup *group, uint32_t formats);
+void pviommu_group_set_formats(PviommuGroup *group,
+                               PviommuFormats formats);
 
 /**
  * pviommu_group_set_fenced - block a group that the host could not serve

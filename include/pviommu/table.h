@@ -27,6 +27,17 @@ typedef enum PviommuFormat {
 /* Bit n: format n */
 #define PVIOMMU_FORMATS_ALL ((1u << PVIOMMU_FORMAT__MAX) - 2)
 
+/**
+ * struct PviommuFormats - tables of the guest that a group can have
+ * @offered: bit n for PviommuFormat n
+ * @announced: of those, the ones whose new entries the guest is to announce;
+ *             others are found by who walks the table
+ */
+typedef struct PviommuFormats {
+    uint32_t offered;
+    uint32_t announced;
+} PviommuFormats;
+
 /* Bytes of a table, and what its root is aligned to */
 #define PVIOMMU_TABLE_SIZE 4096
 

@@ -92,6 +92,7 @@ enum {
     PVIOMMU_PROP_HEADER_SIZE = 4,
     PVIOMMU_RESV_MEM_SIZE = 24,       /* header included, here and below */
     PVIOMMU_TABLE_FORMAT_SIZE = 24,
+    PVIOMMU_TABLE_FORMAT_F_NEW_ENTRIES = 1 << 0,
 };
 
 /* Fault reports (section "Fault reporting") */

@@ -75,7 +75,9 @@ Subject *subject_new(Input *input)
         subject->group[i] = pviommu_group_new(
             subject->iommu, i == MODEL_NAME_ONLY ? NULL : subject);
         subject->model.formats[i] = formats[i];
-        pviommu_group_set_formats(subject->group[i], formats[i]);
+        pviommu_group_set_formats(subject->group[i], (PviommuFormats) {
+            .offered = formats[i],
+        });
         for (unsigned j = 0; j < MODEL_REGIONS; j++) {
             subject->model.region[i][j] = (PviommuRegion) { 1, 0, 0 };
         }

@@ -31,7 +31,7 @@ typedef struct ModelDomain {
  * @domain: by id; counts only while an endpoint is attached
  * @attached: domain of each endpoint, -1 for none
  * @fenced: of each group
- * @formats: of each group, as pviommu_group_set_formats() takes them
+ * @formats: of each group, those that are offered
  * @region: of each group; those with last < first do not count
  */
 typedef struct Model {

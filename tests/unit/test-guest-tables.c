@@ -26,14 +26,22 @@ static const PviommuGuestTable arm_lpae = {
     .attributes = UINT64_C(0xff44bb0400),
 };
 
+static void set_formats(Fixture *fixture, unsigned group, uint32_t offered,
+                        uint32_t announced)
+{
+    pviommu_group_set_formats(fixture->group[group], (PviommuFormats) {
+        .offered = offered, .announced = announced,
+    });
+}
+
 /* As the pair, which may have tables of all formats */
 static Fixture *new_pair(const PviommuConfig *config)
 {
     Fixture *fixture = fixture_new_pair(config);
 
     pviommu_iommu_set_features(fixture->iommu, FIXTURE_WITH_TABLES);
-    pviommu_group_set_formats(fixture->group[0], BOTH);
-    pviommu_group_set_formats(fixture->group[1], BOTH);
+    set_formats(fixture, 0, BOTH, 0);
+    set_formats(fixture, 1, BOTH, 0);
     return fixture;
 }
 
@@ -156,12 +164,11 @@ static void test_formats(void)
                            UNSUPP, FORMAT);
         }
     }
-    pviommu_group_set_formats(fixture->group[0],
-                              1 << PVIOMMU_FORMAT_ARM_LPAE);
+    set_formats(fixture, 0, 1 << PVIOMMU_FORMAT_ARM_LPAE, 0);
     ASSERT_REFUSED(fixture, attach_table(fixture, 1, 8, &x86_64), UNSUPP,
                    FORMAT);
     ASSERT_OK(fixture, attach_table(fixture, 1, 8, &arm_lpae));
-    pviommu_group_set_formats(fixture->group[1], 0);
+    set_formats(fixture, 1, 0, 0);
     ASSERT_REFUSED(fixture, attach_table(fixture, 1, 9, &arm_lpae), UNSUPP,
                    FORMAT);
     /* which is no reason to refuse mappings */
@@ -391,14 +398,35 @@ static void test_probe(void)
     g_assert_cmphex(fixture->properties[0], ==, PVIOMMU_PROBE_T_RESV_MEM);
     g_assert_cmpmem(fixture->properties + 24, 48, format_properties, 48);
     g_assert_cmphex(fixture->properties[72], ==, 0);
-    pviommu_group_set_formats(fixture->group[1],
-                              1 << PVIOMMU_FORMAT_ARM_LPAE);
+    set_formats(fixture, 1, 1 << PVIOMMU_FORMAT_ARM_LPAE, 0);
     ASSERT_OK(fixture, probe(fixture, 9));
     g_assert_cmpmem(fixture->properties, 24, format_properties[1], 24);
     g_assert_cmphex(fixture->properties[24], ==, 0);
-    pviommu_group_set_formats(fixture->group[1], 0);
+    set_formats(fixture, 1, 0, 0);
     ASSERT_OK(fixture, probe(fixture, 9));
     g_assert_cmphex(fixture->properties[0], ==, 0);
+}
+
+/* Who is to be told of new entries says so, for each format */
+static void test_probe_new_entries(void)
+{
+    g_autoptr(Fixture) fixture = new_pair(NULL);
+    const uint8_t *p = fixture->properties;
+
+    for (uint32_t announced = 0; announced <= BOTH; announced += 2) {
+        set_formats(fixture, 0, BOTH, announced);
+        ASSERT_OK(fixture, probe(fixture, 8));
+        g_assert_cmphex(p[6], ==, announced >> 1 & 1);
+        g_assert_cmphex(p[24 + 6], ==, announced >> 2 & 1);
+        g_assert_cmphex(p[7] | p[24 + 7], ==, 0);
+        g_assert_cmpmem(p + 8, 16, format_properties[0] + 8, 16);
+    }
+    /* which says nothing of what is not offered */
+    set_formats(fixture, 0, 1 << PVIOMMU_FORMAT_ARM_LPAE,
+                1 << PVIOMMU_FORMAT_X86_64);
+    ASSERT_OK(fixture, probe(fixture, 8));
+    g_assert_cmpmem(p, 24, format_properties[1], 24);
+    g_assert_cmphex(p[24], ==, 0);
 }
 
 /* 21 regions are 504 bytes of 512 */
@@ -417,7 +445,7 @@ static void test_probe_room(void)
     for (unsigned i = 0; i < FIXTURE_PROBE_SIZE; i++) {
         g_assert_cmphex(fixture->properties[i], ==, 0);
     }
-    pviommu_group_set_formats(fixture->group[0], 1 << PVIOMMU_FORMAT_X86_64);
+    set_formats(fixture, 0, 1 << PVIOMMU_FORMAT_X86_64, 0);
     ASSERT_OK(fixture, probe(fixture, 8));
     g_assert_cmpmem(fixture->properties + 480, 24, format_properties[0], 24);
 }
@@ -533,6 +561,8 @@ int main(int argc, char **argv)
     g_test_add_func("/pviommu/guest-tables/invalidate-refused",
                     test_invalidate_refused);
     g_test_add_func("/pviommu/guest-tables/probe", test_probe);
+    g_test_add_func("/pviommu/guest-tables/probe-new-entries",
+                    test_probe_new_entries);
     g_test_add_func("/pviommu/guest-tables/probe-room", test_probe_room);
     g_test_add_func("/pviommu/guest-tables/view", test_view);
     g_test_add_func("/pviommu/guest-tables/view-states", test_view_states);

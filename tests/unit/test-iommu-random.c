@@ -87,8 +87,9 @@ static Pair *pair_new(Random *random, uint64_t granule, uint64_t base)
         fixture_add_group(pair->fixture, i == MODEL_NAME_ONLY);
         set_regions(pair, i);
         pair->model.formats[i] = (uint32_t)below(pair, 4) << 1;
-        pviommu_group_set_formats(pair->fixture->group[i],
-                                  pair->model.formats[i]);
+        pviommu_group_set_formats(pair->fixture->group[i], (PviommuFormats) {
+            .offered = pair->model.formats[i],
+        });
     }
     for (unsigned i = 0; i < MODEL_ENDPOINTS; i++) {
         fixture_add(pair->fixture, pair->fixture->group[model_group[i]], i);

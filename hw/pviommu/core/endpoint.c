@@ -46,7 +46,7 @@ const PviommuRegions *pviommu_group_regions(const PviommuGroup *group)
     return group->regions;
 }
 
-void pviommu_group_set_formats(PviommuGroup *group, uint32_t formats)
+void pviommu_group_set_formats(PviommuGroup *group, PviommuFormats formats)
 {
     assert_open(group->iommu);
     group->formats = formats;

@@ -165,7 +165,8 @@ void pviommu_run_attach_table(Run *run)
     endpoint = pviommu_iommu_endpoint(run->iommu, run->request->endpoint);
     if (!endpoint) {
         REFUSE(run, NOENT, NO_ENDPOINT);
-    } else if (!info || !(endpoint->group->formats >> table->format & 1) ||
+    } else if (!info ||
+               !(endpoint->group->formats.offered >> table->format & 1) ||
                table->input_bits > 63 ||
                !(info->input_sizes >> table->input_bits & 1)) {
         REFUSE(run, UNSUPP, FORMAT);
@@ -334,7 +335,7 @@ static bool encode_formats(const Run *run, const PviommuGroup *group)
         const PviommuFormatInfo *info = pviommu_format_info(i);
         uint8_t *property = (uint8_t *)run->properties + at;
 
-        if (!info || !(group->formats >> i & 1)) {
+        if (!info || !(group->formats.offered >> i & 1)) {
             continue;
         }
         if (run->iommu->config.probe_size - at < PVIOMMU_TABLE_FORMAT_SIZE) {
@@ -344,6 +345,9 @@ static bool encode_formats(const Run *run, const PviommuGroup *group)
         le_put(property + 2, 2,
                PVIOMMU_TABLE_FORMAT_SIZE - PVIOMMU_PROP_HEADER_SIZE);
         le_put(property + 4, 2, i);
+        if (group->formats.announced >> i & 1) {
+            le_put(property + 6, 2, PVIOMMU_TABLE_FORMAT_F_NEW_ENTRIES);
+        }
         le_put(property + 8, 8, info->input_sizes);
         le_put(property + 16, 8, info->page_sizes);
         at += PVIOMMU_TABLE_FORMAT_SIZE;

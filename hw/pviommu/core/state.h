@@ -74,7 +74,7 @@ struct PviommuDomain {
  * @iommu: immutable
  * @opaque: immutable, the caller's
  * @regions: reserved regions, NULL for none
- * @formats: formats of the guest's tables that it may have, a bit each
+ * @formats: of the guest's tables that it may have
  * @domain: what its attached endpoints are attached to; NULL for none
  * @next: next group of @domain
  * @prev: previous group of @domain
@@ -86,7 +86,7 @@ struct PviommuGroup {
     PviommuIommu *iommu;
     void *opaque;
     PviommuRegions *regions;
-    uint32_t formats;
+    PviommuFormats formats;
     PviommuDomain *domain;
     PviommuGroup *next;
     PviommuGroup *prev;

@@ -195,10 +195,12 @@ static PviommuHost *served(PviommuSpace *space)
 }
 
 /* QEMU translates each access, unless somebody waits to be told of mappings */
-static uint32_t formats(PviommuSpace *space)
+static PviommuFormats formats(PviommuSpace *space)
 {
-    return pviommu_host_wants_maps(&mirror_of(space)->host)
-           ? 0 : PVIOMMU_FORMATS_ALL;
+    return (PviommuFormats) {
+        .offered = pviommu_host_wants_maps(&mirror_of(space)->host)
+                   ? 0 : PVIOMMU_FORMATS_ALL,
+    };
 }
 
 static bool held(PviommuSpace *space)

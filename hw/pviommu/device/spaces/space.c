@@ -76,9 +76,11 @@ void pviommu_spaces_set_formats(PviommuDevice *s)
     pviommu_write_lock(s);
     for (unsigned i = 0; i < s->endpoints->len; i++) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
-        uint32_t formats = s->guest_tables
-                           ? e->space->ops->formats(e->space) : 0;
+        PviommuFormats formats = { 0 };
 
+        if (s->guest_tables) {
+            formats = e->space->ops->formats(e->space);
+        }
         pviommu_group_set_formats(e->space->group, formats);
         if (e->name) {
             pviommu_group_set_formats(e->name, formats);

@@ -22,8 +22,7 @@
  * @show: bring the host to a state; see pviommu_space_switch()
  * @served: the address space, as the host layer sees it, that changes of its
  *          domain must be carried to; NULL for none
- * @formats: bit n: a table of the guest's of PviommuFormat n can serve its
- *           devices
+ * @formats: which tables of the guest's can serve its devices
  * @held: whether somebody has to do with it when parked; VFIO has, until its
  *        device is finalized, which is after it left
  * @path: name the way to the host: a constant, see property host-path; "none"
@@ -49,7 +48,7 @@ struct PviommuSpaceOps {
     AddressSpace *(*address_space)(PviommuSpace *space);
     int (*show)(PviommuSpace *space, PviommuState want);
     PviommuHost *(*served)(PviommuSpace *space);
-    uint32_t (*formats)(PviommuSpace *space);
+    PviommuFormats (*formats)(PviommuSpace *space);
     bool (*held)(PviommuSpace *space);
     const char *(*path)(PviommuSpace *space);
     char *(*devices)(PviommuSpace *space);

@@ -456,9 +456,9 @@ static PviommuHost *served(PviommuSpace *space)
     return NULL;
 }
 
-static uint32_t formats(PviommuSpace *space)
+static PviommuFormats formats(PviommuSpace *space)
 {
-    return 0;
+    return (PviommuFormats) { 0 };
 }
 
 static bool held(PviommuSpace *space)
