@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pviommu/mappings.h"
+
 /* Formats of tables; the values are those of the wire, and none is 0 */
 typedef enum PviommuFormat {
     PVIOMMU_FORMAT_X86_64 = 1,    /* 4 and 5 levels */
@@ -109,5 +111,49 @@ typedef bool PviommuReadEntry(uint64_t address, uint64_t *entry,
 bool pviommu_table_walk(const PviommuGuestTable *table, uint64_t iova,
                         uint32_t access, PviommuReadEntry *read, void *opaque,
                         PviommuTranslation *translation);
+
+/*
+ * Entries that one sweep may read: 64 MiB of tables, which map 32 GiB by pages
+ * of 4 KiB.  The guest waits meanwhile, for some 50 ms at worst, and so does
+ * who wants to manage it; a table that points to itself has 2^36 entries.
+ */
+#define PVIOMMU_SWEEP_MAX (UINT64_C(1) << 23)
+
+/**
+ * struct PviommuSweep - a walk of all that a table maps in a range
+ * @read: reads an entry
+ * @read_opaque: handed on to @read
+ * @found: called for each run of leaves that are contiguous on both sides and
+ *         allow the same, in order of IOVA and as long as can be
+ * @found_opaque: handed on to @found
+ * @left: entries that may be read yet; counted down
+ * @run: private: the run that may still grow
+ * @growing: private: whether there is one; start with false
+ */
+typedef struct PviommuSweep {
+    PviommuReadEntry *read;
+    void *read_opaque;
+    void (*found)(const PviommuMapping *run, void *opaque);
+    void *found_opaque;
+    uint64_t left;
+    PviommuMapping run;
+    bool growing;
+} PviommuSweep;
+
+/**
+ * pviommu_table_sweep - find all that a table maps in a range
+ * @table: the table, with values that its format allows
+ * @first: first IOVA
+ * @last: last IOVA, inclusive; what crosses the ends is cut there
+ * @sweep: how
+ *
+ * Of a table that changes meanwhile each entry is judged as it was read.
+ * Where nothing is present nothing is read but the entry that says so.
+ *
+ * Return: false when more entries would have had to be read than were left;
+ * what was found until then was told.
+ */
+bool pviommu_table_sweep(const PviommuGuestTable *table, uint64_t first,
+                         uint64_t last, PviommuSweep *sweep);
 
 #endif /* PVIOMMU_TABLE_H */

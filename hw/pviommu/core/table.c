@@ -23,6 +23,7 @@
 enum {
     PAGE_SHIFT = 12,
     LEVEL_BITS = 9,
+    LEVELS_MAX = 5,
     LARGEST_SHIFT = 30,     /* of the two pages beyond 4 KiB */
 };
 
@@ -193,14 +194,20 @@ static bool mapped(PviommuTranslation *translation, uint64_t iova,
     return true;
 }
 
+/* Where the bits of an IOVA that index the first level begin */
+static unsigned top_shift(const PviommuGuestTable *table)
+{
+    return (table->input_bits - 1 - PAGE_SHIFT) / LEVEL_BITS * LEVEL_BITS +
+           PAGE_SHIFT;
+}
+
 bool pviommu_table_walk(const PviommuGuestTable *table, uint64_t iova,
                         uint32_t access, PviommuReadEntry *read, void *opaque,
                         PviommuTranslation *translation)
 {
     const Format *format = &formats[table->format];
     unsigned bits = table->input_bits;
-    unsigned shift = (bits - 1 - PAGE_SHIFT) / LEVEL_BITS * LEVEL_BITS +
-                     PAGE_SHIFT;
+    unsigned shift = top_shift(table);
     uint64_t index = iova & (BIT(bits) - 1);
     uint64_t address = table->root;
     uint32_t flags = ACCESS_MASK;
@@ -229,4 +236,108 @@ bool pviommu_table_walk(const PviommuGuestTable *table, uint64_t iova,
         return fault(translation, iova);
     }
     return mapped(translation, iova, shift, address, flags);
+}
+
+static void tell(PviommuSweep *sweep)
+{
+    if (sweep->growing) {
+        sweep->growing = false;
+        sweep->found(&sweep->run, sweep->found_opaque);
+    }
+}
+
+/* Add a leaf, or a part of one, to the run that it continues */
+static void grow(PviommuSweep *sweep, uint64_t first, uint64_t last,
+                 uint64_t phys, uint32_t flags)
+{
+    PviommuMapping *run = &sweep->run;
+
+    if (!sweep->growing || run->last + 1 != first || run->flags != flags ||
+        run->phys + (first - run->first) != phys) {
+        tell(sweep);
+        *run = (PviommuMapping) {
+            .first = first, .phys = phys, .flags = flags,
+        };
+        sweep->growing = true;
+    }
+    run->last = last;
+}
+
+/**
+ * sweep_input - find all that a table maps in a part of its input
+ * @table: the table
+ * @first: first IOVA
+ * @last: last IOVA, inclusive, whose bits above the input are those of @first
+ * @sweep: how
+ *
+ * Return: as pviommu_table_sweep().
+ */
+static bool sweep_input(const PviommuGuestTable *table, uint64_t first,
+                        uint64_t last, PviommuSweep *sweep)
+{
+    const Format *format = &formats[table->format];
+    const uint64_t input = BIT(table->input_bits) - 1;
+    struct {
+        uint64_t table;
+        uint32_t flags;
+    } level[LEVELS_MAX] = { { table->root, ACCESS_MASK } };
+    unsigned shift = top_shift(table), depth = 0;
+    uint64_t at = first;
+
+    for (;;) {
+        uint64_t index = (at & input) >> shift & (BIT(LEVEL_BITS) - 1);
+        uint64_t end = MIN(at | (BIT(shift) - 1), last);
+        uint32_t flags = level[depth].flags;
+        Kind kind = FAULT;
+        uint64_t entry;
+
+        if (sweep->left == 0) {
+            return false;
+        }
+        sweep->left--;
+        if (sweep->read(level[depth].table + index * sizeof(entry), &entry,
+                        sweep->read_opaque)) {
+            kind = format->judge(entry, shift, &flags);
+        }
+        if (kind == TABLE) {
+            depth++;
+            shift -= LEVEL_BITS;
+            level[depth].table = entry & format->address;
+            level[depth].flags = flags;
+            continue;
+        }
+        if (kind == LEAF) {
+            uint64_t page = BIT(shift) - 1;
+
+            grow(sweep, at, end, (entry & format->address & ~page) |
+                 (at & page), flags);
+        }
+        if (end == last) {
+            return true;
+        }
+        at = end + 1;
+        while (depth > 0 && !(at & (BIT(shift + LEVEL_BITS) - 1))) {
+            depth--;
+            shift += LEVEL_BITS;
+        }
+    }
+}
+
+bool pviommu_table_sweep(const PviommuGuestTable *table, uint64_t first,
+                         uint64_t last, PviommuSweep *sweep)
+{
+    const Format *format = &formats[table->format];
+    uint64_t half = BIT(table->input_bits - format->sign_extended);
+    bool whole = true;
+
+    g_assert(format->judge &&
+             format->info.input_sizes >> table->input_bits & 1);
+    if (first < half) {
+        whole = sweep_input(table, first, MIN(last, half - 1), sweep);
+    }
+    if (whole && format->sign_extended && last >= -half) {
+        whole = sweep_input(table, MAX(first, -half), last, sweep);
+    }
+    tell(sweep);
+    return whole;
 }
