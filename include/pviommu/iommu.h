@@ -82,7 +82,7 @@ typedef enum PviommuState {
  * @PVIOMMU_CHANGE_SWITCH: a group goes from one domain to another
  * @PVIOMMU_CHANGE_MAP: a domain has a new mapping
  * @PVIOMMU_CHANGE_UNMAP: a domain has lost mappings
- * @PVIOMMU_CHANGE_INVALIDATE: entries of a domain's table have changed
+ * @PVIOMMU_CHANGE_INVALIDATE: entries of a domain's table may have changed
  */
 typedef enum PviommuChangeKind {
     PVIOMMU_CHANGE_NONE,
@@ -282,6 +282,14 @@ void pviommu_group_set_formats(PviommuGroup *group,
                                PviommuFormats formats);
 
 /**
+ * pviommu_group_formats - which tables of the guest a group can have
+ * @group: the group
+ *
+ * Return: as set.
+ */
+PviommuFormats pviommu_group_formats(const PviommuGroup *group);
+
+/**
  * pviommu_group_set_fenced - block a group that the host could not serve
  * @group: the group
  * @fenced: true: the group is blocked whatever its domain and bypass say
@@ -416,7 +424,8 @@ bool pviommu_domain_bypass(const PviommuDomain *domain);
  * @domain: the domain
  *
  * Return: the table, valid while the domain lives; NULL for a domain of
- * another kind.  Where there is one, there are no mappings.
+ * another kind.  Where there is one, the mappings are its shadow, see
+ * pviommu/shadow.h.
  */
 const PviommuGuestTable *pviommu_domain_table(const PviommuDomain *domain);
 

@@ -52,6 +52,11 @@ void pviommu_group_set_formats(PviommuGroup *group, PviommuFormats formats)
     group->formats = formats;
 }
 
+PviommuFormats pviommu_group_formats(const PviommuGroup *group)
+{
+    return group->formats;
+}
+
 void pviommu_group_set_fenced(PviommuGroup *group, bool fenced)
 {
     assert_open(group->iommu);

@@ -43,4 +43,41 @@ static inline size_t regions_rank(const PviommuRegions *list, uint64_t iova)
     return low;
 }
 
+/**
+ * regions_around - find the region, or the gap, that holds an IOVA
+ * @regions: the regions; NULL for none
+ * @iova: the address
+ * @first: where to put the first IOVA of the region or gap
+ * @last: where to put the last
+ *
+ * Return: the region, or NULL for a gap.
+ */
+static inline const PviommuRegion *
+regions_around(const PviommuRegions *regions, uint64_t iova, uint64_t *first,
+               uint64_t *last)
+{
+    size_t index;
+
+    *first = 0;
+    *last = UINT64_MAX;
+    if (!regions) {
+        return NULL;
+    }
+    index = regions_rank(regions, iova);
+    if (index < regions->count) {
+        *last = regions->region[index].first - 1;
+    }
+    if (index > 0) {
+        const PviommuRegion *region = &regions->region[index - 1];
+
+        if (region->last >= iova) {
+            *first = region->first;
+            *last = region->last;
+            return region;
+        }
+        *first = region->last + 1;
+    }
+    return NULL;
+}
+
 #endif /* PVIOMMU_CORE_REGIONS_RANK_H */

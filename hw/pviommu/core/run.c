@@ -98,7 +98,8 @@ static bool check_attach(Run *run, const PviommuEndpoint *endpoint,
         return true;
     } else if (siblings > 0) {
         REFUSE(run, UNSUPP, GROUP);
-    } else if (domain && !pviommu_domain_fits(domain, group->regions)) {
+    } else if (domain && !domain->table.format &&
+               !pviommu_domain_fits(domain, group->regions)) {
         REFUSE(run, UNSUPP, RESERVED_REGION);
     } else if (!domain &&
                run->iommu->domain_count - alone >= config->max_domains) {
@@ -126,7 +127,14 @@ static void attach(Run *run, PviommuEndpoint *endpoint)
         refuse(run, PVIOMMU_S_NOMEM, 0);
         return;
     }
-    pviommu_change_attach(run->change, endpoint, domain);
+    if (endpoint->domain == domain && domain->table.format &&
+        endpoint->group->opaque && !endpoint->group->fenced &&
+        endpoint->group->formats.announced >> domain->table.format & 1) {
+        /* the driver announces from here on, and perhaps did not before */
+        pviommu_change_invalidate(run->change, domain, 0, UINT64_MAX);
+    } else {
+        pviommu_change_attach(run->change, endpoint, domain);
+    }
 }
 
 void pviommu_run_attach(Run *run)

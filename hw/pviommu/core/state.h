@@ -50,13 +50,14 @@ struct PviommuIommu {
 /**
  * struct PviommuDomain - a domain
  * @iommu: immutable
- * @mappings: its mappings; empty in a bypass domain
+ * @mappings: its mappings, or its shadow; empty in a bypass domain
  * @groups: first of the groups with an endpoint in it
  * @opaque: the caller's
  * @attached: endpoints attached to it
  * @id: immutable
  * @bypass: immutable
  * @table: immutable, the guest's table; of format 0 if it has none
+ * @shadowed: @mappings are what hosts hold of @table
  */
 struct PviommuDomain {
     PviommuIommu *iommu;
@@ -67,6 +68,7 @@ struct PviommuDomain {
     uint32_t id;
     bool bypass;
     PviommuGuestTable table;
+    bool shadowed;
 };
 
 /**

@@ -26,43 +26,6 @@ static bool identity(PviommuTranslation *translation, uint64_t first,
     return true;
 }
 
-/**
- * around - find the region or the gap between regions that holds an IOVA
- * @regions: the regions; NULL for none
- * @iova: the address
- * @first: where to put the first IOVA of the region or gap
- * @last: where to put the last
- *
- * Return: the region, or NULL for a gap.
- */
-static const PviommuRegion *around(const PviommuRegions *regions,
-                                   uint64_t iova, uint64_t *first,
-                                   uint64_t *last)
-{
-    size_t index;
-
-    *first = 0;
-    *last = UINT64_MAX;
-    if (!regions) {
-        return NULL;
-    }
-    index = regions_rank(regions, iova);
-    if (index < regions->count) {
-        *last = regions->region[index].first - 1;
-    }
-    if (index > 0) {
-        const PviommuRegion *region = &regions->region[index - 1];
-
-        if (region->last >= iova) {
-            *first = region->first;
-            *last = region->last;
-            return region;
-        }
-        *first = region->last + 1;
-    }
-    return NULL;
-}
-
 /* Fill in what a mapping makes of the part of it in [first, last] */
 static bool mapped(PviommuTranslation *translation, const Node *leaf,
                    unsigned index, uint64_t first, uint64_t last)
@@ -83,7 +46,8 @@ bool pviommu_translate(const PviommuGroup *group, uint64_t iova,
                        uint32_t access, PviommuTranslation *translation)
 {
     uint64_t first, last;
-    const PviommuRegion *region = around(group->regions, iova, &first, &last);
+    const PviommuRegion *region = regions_around(group->regions, iova, &first,
+                                                 &last);
     PviommuState state = group_state(group);
     const Node *leaf;
     unsigned index;
@@ -112,7 +76,7 @@ bool pviommu_translate_by_table(const PviommuGroup *group, uint64_t iova,
     if (!group->domain || !group->domain->table.format ||
         group_state(group) != PVIOMMU_TRANSLATED ||
         iova < config->input_first || iova > config->input_last ||
-        around(group->regions, iova, &view->first, &view->last)) {
+        regions_around(group->regions, iova, &view->first, &view->last)) {
         return false;
     }
     view->table = group->domain->table;
