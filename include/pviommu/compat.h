@@ -11,6 +11,8 @@
 #ifndef PVIOMMU_COMPAT_H
 #define PVIOMMU_COMPAT_H
 
+#include <linux/iommufd.h>
+
 #include "qom/object.h"
 #include "system/host_iommu_device.h"
 #include "system/iommufd.h"
@@ -90,6 +92,33 @@ typedef MemoryRegionSection PviommuDiscardSection;
 #else
 #define PVIOMMU_SET_STATUS_RESULT void
 #define PVIOMMU_SET_STATUS_OK
+#endif
+
+/* Events of a guest's view of an SMMU: in Linux 6.15, and in 10.1's headers */
+#if !PVIOMMU_QEMU_AT_LEAST(10, 1)
+#define IOMMU_VEVENTQ_ALLOC _IO(IOMMUFD_TYPE, 0x93)
+enum { IOMMU_VEVENTQ_FLAG_LOST_EVENTS = 1 };
+enum { IOMMU_VEVENTQ_TYPE_ARM_SMMUV3 = 1 };
+
+struct iommufd_vevent_header {
+    uint32_t flags;
+    uint32_t sequence;
+};
+
+struct iommu_vevent_arm_smmuv3 {
+    uint64_t evt[4];
+};
+
+struct iommu_veventq_alloc {
+    uint32_t size;
+    uint32_t flags;
+    uint32_t viommu_id;
+    uint32_t type;
+    uint32_t veventq_depth;
+    uint32_t out_veventq_id;
+    uint32_t out_veventq_fd;
+    uint32_t reserved;
+};
 #endif
 
 /**

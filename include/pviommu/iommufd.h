@@ -25,6 +25,9 @@
  * @fd: its file descriptor, open until pviommu_iommufd_put()
  * @users: how often pviommu_iommufd_get() gave it
  * @bypass: for the caller: the table that holds guest memory, or NULL
+ * @fault: for the caller: told of accesses that a nested table does not allow,
+ *         @address 0 where that is not known; set before there is one
+ * @opaque: handed on to @fault
  * @next: all that are in use
  */
 typedef struct PviommuIommufd {
@@ -32,10 +35,31 @@ typedef struct PviommuIommufd {
     int fd;
     unsigned users;
     struct PviommuTable *bypass;
+    void (*fault)(void *opaque, const VFIODevice *device, uint64_t address,
+                  uint32_t access, uint8_t reason);
+    void *opaque;
     QLIST_ENTRY(PviommuIommufd) next;
 } PviommuIommufd;
 
 typedef QLIST_HEAD(, PviommuIommufd) PviommuIommufdList;
+
+/**
+ * struct PviommuNestedOps - what a nested table does instead, see nest.h
+ * @prepare: pviommu_table_prepare()
+ * @attach: pviommu_table_attach()
+ * @free: pviommu_table_free()
+ * @invalidate: as of struct PviommuReceiverOps
+ * @clear: have no host walk the table, which cannot be freed; 0 or negative
+ *         errno
+ */
+typedef struct PviommuNestedOps {
+    int (*prepare)(struct PviommuTable *table, const VFIODevice *device);
+    int (*attach)(struct PviommuTable *table, const VFIODevice *device);
+    void (*free)(struct PviommuTable *table);
+    int (*invalidate)(struct PviommuTable *table,
+                      const PviommuMapping *range);
+    int (*clear)(struct PviommuTable *table);
+} PviommuNestedOps;
 
 /**
  * struct PviommuTable - a host page table
@@ -44,6 +68,12 @@ typedef QLIST_HEAD(, PviommuIommufd) PviommuIommufdList;
  * @ioas: its IOAS
  * @hwpts: uint32_t, its HWPTs: more than one when devices do not fit the same
  * @owner: for the caller: the list that holds the table, or NULL
+ * @ops: of a nested table, which has no IOAS and no HWPTs here; else NULL
+ * @nested: the rest of a nested table
+ * @nests: others may nest in it, where the host can do that
+ * @views: while they do, what there is for them on the host; or NULL
+ * @free_views: frees it: whether the host freed all of it
+ * @children: how many tables nest in it
  * @partial: memory that came under its mappings was refused, so they may hold
  *           less than there is
  */
@@ -53,6 +83,12 @@ typedef struct PviommuTable {
     uint32_t ioas;
     GArray *hwpts;
     GPtrArray *owner;
+    const PviommuNestedOps *ops;
+    struct PviommuNested *nested;
+    bool nests;
+    GPtrArray *views;
+    bool (*free_views)(struct PviommuTable *table);
+    unsigned children;
     bool partial;
 } PviommuTable;
 
@@ -99,6 +135,7 @@ bool pviommu_iommufd_ranges(PviommuIommufd *iommufd, VFIODevice *device,
  * pviommu_table_new - make an empty table
  * @iommufd: what to make it of
  * @device: who is to be moved there first; not moved yet
+ * @nests: tables of the guest's may nest in it, where the host can do that
  * @table: where to put it, owned by the caller
  *
  * The kernel pins memory and gives its verdict on a mapping only where there
@@ -107,13 +144,32 @@ bool pviommu_iommufd_ranges(PviommuIommufd *iommufd, VFIODevice *device,
  * Return: 0, or a negative errno; @table is then as it was.
  */
 int pviommu_table_new(PviommuIommufd *iommufd, const VFIODevice *device,
-                      PviommuTable **table);
+                      bool nests, PviommuTable **table);
 
 /**
  * pviommu_table_free - free a table and all that is mapped
- * @table: the table, with no device on it
+ * @table: the table, with no device on it and none nested in it
  */
 void pviommu_table_free(PviommuTable *table);
+
+/**
+ * pviommu_table_ranges - the addresses that a table can translate
+ * @table: the table, not a nested one
+ * @ranges: list of Range, in order, to which they are added; owned by the
+ *          caller
+ *
+ * Return: 0, or a negative errno.
+ */
+int pviommu_table_ranges(const PviommuTable *table, GList **ranges);
+
+/**
+ * pviommu_table_prepare - before devices of one host group move to a table
+ * @table: the table
+ * @device: each of them
+ *
+ * Return: 0, or a negative errno: it cannot move there.
+ */
+int pviommu_table_prepare(PviommuTable *table, const VFIODevice *device);
 
 /**
  * pviommu_table_attach - move a device to a table

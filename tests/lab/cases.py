@@ -30,18 +30,20 @@ class Lab:
         """Whether any of these cases was asked for."""
         return any(map(self.results.wanted, names))
 
-    def start(self, name, append="", **how) -> PassedGuest:
-        """A guest with the disk, not waited for."""
-        return PassedGuest(name, self.kernel, self.iommu, append=append,
-                           **how)
+    def start(self, name, append="", linux=None, **how) -> PassedGuest:
+        """A guest with the disk, not waited for.  LINUX: its kernel, if not
+        the distribution's."""
+        return PassedGuest(name, linux or self.kernel, self.iommu,
+                           append=append, **how)
 
-    def boot(self, running) -> "Cases":
-        """Wait for a guest; the boot is itself a case."""
+    def boot(self, running, kind=None) -> "Cases":
+        """Wait for a guest; the boot is itself a case.  KIND: of cases, if
+        not the usual."""
         name = running.machine.name
         spent = running.machine.boot()
         self.results.say(f"{name}: the guest is up after {spent:.1f} s")
         self.results.result(True, f"{name}/boot")
-        return Cases(self, running)
+        return (kind or Cases)(self, running)
 
 
 def requested(log) -> dict:

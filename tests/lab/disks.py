@@ -4,13 +4,14 @@
 from cases import LAZY, STRICT, Cases
 
 
-def run(lab, name, rows, append="", **how):
-    """A guest and its cases, each ROW a name, a method and its words."""
+def run(lab, name, rows, append="", kind=Cases, **how):
+    """A guest and its cases, of KIND, each ROW a name, a method and its
+    words."""
     names = [f"{name}/{row[0]}" for row in rows]
     if not lab.wanted(*names):
         return
     with lab.start(name, append, **how) as running:
-        cases = lab.boot(running)
+        cases = lab.boot(running, kind)
         for each, (_, method, *words) in zip(names, rows):
             lab.case(each, method, cases, *words)
 

@@ -13,51 +13,54 @@
 #include "qemu/range.h"
 #include "pviommu/abi.h"
 #include "pviommu/iommufd.h"
+#include "call.h"
 
-static int call(int fd, unsigned long request, void *argument)
+int pviommu_call(int fd, unsigned long request, void *argument)
 {
     g_assert(bql_locked());
     return RETRY_ON_EINTR(ioctl(fd, request, argument)) ? -errno : 0;
 }
 
-static int destroy(int fd, uint32_t id)
+int pviommu_destroy(int fd, uint32_t id)
 {
     struct iommu_destroy arg = { .size = sizeof(arg), .id = id };
 
-    return call(fd, IOMMU_DESTROY, &arg);
+    return pviommu_call(fd, IOMMU_DESTROY, &arg);
 }
 
 static int alloc_ioas(int fd, uint32_t *ioas)
 {
     struct iommu_ioas_alloc arg = { .size = sizeof(arg) };
-    int ret = call(fd, IOMMU_IOAS_ALLOC, &arg);
+    int ret = pviommu_call(fd, IOMMU_IOAS_ALLOC, &arg);
 
     *ioas = arg.out_ioas_id;
     return ret;
 }
 
-static int alloc_hwpt(int fd, uint32_t device, uint32_t ioas, uint32_t *hwpt)
+static int alloc_hwpt(int fd, uint32_t device, uint32_t ioas, uint32_t flags,
+                      uint32_t *hwpt)
 {
     struct iommu_hwpt_alloc arg = {
         .size = sizeof(arg),
+        .flags = flags,
         .dev_id = device,
         .pt_id = ioas,
         .data_type = IOMMU_HWPT_DATA_NONE,
     };
-    int ret = call(fd, IOMMU_HWPT_ALLOC, &arg);
+    int ret = pviommu_call(fd, IOMMU_HWPT_ALLOC, &arg);
 
     *hwpt = arg.out_hwpt_id;
     return ret;
 }
 
-static int attach(const VFIODevice *device, uint32_t id)
+int pviommu_attach(const VFIODevice *device, uint32_t id)
 {
     struct vfio_device_attach_iommufd_pt arg = {
         .argsz = sizeof(arg),
         .pt_id = id,
     };
 
-    return call(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &arg);
+    return pviommu_call(device->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &arg);
 }
 
 static bool probe(int fd, Error **errp)
@@ -74,8 +77,8 @@ static bool probe(int fd, Error **errp)
         return false;
     }
     /* There is no device 0: a kernel that knows the call says ENOENT */
-    ret = alloc_hwpt(fd, 0, ioas, &hwpt);
-    destroy(fd, ioas);
+    ret = alloc_hwpt(fd, 0, ioas, 0, &hwpt);
+    pviommu_destroy(fd, ioas);
     if (ret != -ENOENT) {
         error_setg_errno(errp, -ret, "the host's iommufd makes no page "
                          "tables");
@@ -144,13 +147,19 @@ void pviommu_iommufd_put(PviommuIommufd *iommufd)
     g_free(iommufd);
 }
 
-/* Make an HWPT on the table's IOAS that suits the device */
-static int add_hwpt(PviommuTable *table, const VFIODevice *device)
+/* One to nest in where the host has such, for tables where that is wanted */
+int pviommu_table_add_hwpt(PviommuTable *table, const VFIODevice *device)
 {
+    int fd = table->iommufd->fd, ret = -EOPNOTSUPP;
     uint32_t hwpt;
-    int ret = alloc_hwpt(table->iommufd->fd, device->devid, table->ioas,
-                         &hwpt);
 
+    if (table->nests) {
+        ret = alloc_hwpt(fd, device->devid, table->ioas,
+                         IOMMU_HWPT_ALLOC_NEST_PARENT, &hwpt);
+    }
+    if (ret == -EOPNOTSUPP) {
+        ret = alloc_hwpt(fd, device->devid, table->ioas, 0, &hwpt);
+    }
     if (!ret) {
         g_array_append_val(table->hwpts, hwpt);
     }
@@ -158,7 +167,7 @@ static int add_hwpt(PviommuTable *table, const VFIODevice *device)
 }
 
 int pviommu_table_new(PviommuIommufd *iommufd, const VFIODevice *device,
-                      PviommuTable **table)
+                      bool nests, PviommuTable **table)
 {
     PviommuTable *made;
     uint32_t ioas;
@@ -172,7 +181,8 @@ int pviommu_table_new(PviommuIommufd *iommufd, const VFIODevice *device,
     made->iommufd = iommufd;
     made->ioas = ioas;
     made->hwpts = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    ret = device->mdev ? 0 : add_hwpt(made, device);
+    made->nests = nests;
+    ret = device->mdev ? 0 : pviommu_table_add_hwpt(made, device);
     if (ret) {
         pviommu_table_free(made);
         return ret;
@@ -185,11 +195,18 @@ void pviommu_table_free(PviommuTable *table)
 {
     bool freed = true;
 
-    for (unsigned i = 0; i < table->hwpts->len; i++) {
-        freed &= !destroy(table->iommufd->fd,
-                          g_array_index(table->hwpts, uint32_t, i));
+    if (table->ops) {
+        table->ops->free(table);
+        return;
     }
-    freed &= !destroy(table->iommufd->fd, table->ioas);
+    if (table->views) {
+        freed = table->free_views(table);
+    }
+    for (unsigned i = 0; i < table->hwpts->len; i++) {
+        freed &= !pviommu_destroy(table->iommufd->fd,
+                                  g_array_index(table->hwpts, uint32_t, i));
+    }
+    freed &= !pviommu_destroy(table->iommufd->fd, table->ioas);
     if (!freed) {
         pviommu_table_ops.clear(table);     /* it must hold nothing at least */
     }
@@ -197,28 +214,36 @@ void pviommu_table_free(PviommuTable *table)
     g_free(table);
 }
 
+int pviommu_table_prepare(PviommuTable *table, const VFIODevice *device)
+{
+    return table->ops ? table->ops->prepare(table, device) : 0;
+}
+
 int pviommu_table_attach(PviommuTable *table, const VFIODevice *device)
 {
     int ret = -EINVAL;
 
+    if (table->ops) {
+        return table->ops->attach(table, device);
+    }
     if (device->mdev) {
-        return attach(device, table->ioas);
+        return pviommu_attach(device, table->ioas);
     }
     for (unsigned i = 0; i < table->hwpts->len && ret == -EINVAL; i++) {
-        ret = attach(device, g_array_index(table->hwpts, uint32_t, i));
+        ret = pviommu_attach(device, g_array_index(table->hwpts, uint32_t, i));
     }
     if (ret != -EINVAL) {
         return ret;
     }
     /* None is made for the device's kind of host IOMMU */
-    ret = add_hwpt(table, device);
+    ret = pviommu_table_add_hwpt(table, device);
     if (!ret) {
         uint32_t last = table->hwpts->len - 1;
         uint32_t hwpt = g_array_index(table->hwpts, uint32_t, last);
 
-        ret = attach(device, hwpt);
+        ret = pviommu_attach(device, hwpt);
         if (ret) {
-            destroy(table->iommufd->fd, hwpt);
+            pviommu_destroy(table->iommufd->fd, hwpt);
             g_array_set_size(table->hwpts, last);
         }
     }
@@ -230,26 +255,27 @@ int pviommu_table_leave(const VFIODevice *device)
     struct vfio_device_detach_iommufd_pt arg = { .argsz = sizeof(arg) };
     const VFIOIOMMUFDContainer *container =
         pviommu_compat_iommufd(device);
-    int ret = attach(device, device->mdev ? container->ioas_id
-                                          : device->hwpt->hwpt_id);
+    int ret = pviommu_attach(device, device->mdev
+                             ? container->ioas_id : device->hwpt->hwpt_id);
 
     /* What is detached reaches nothing either */
-    return ret ? call(device->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &arg) : 0;
+    return ret ? pviommu_call(device->fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &arg)
+               : 0;
 }
 
-static int get_ranges(const PviommuTable *table, GList **ranges)
+int pviommu_table_ranges(const PviommuTable *table, GList **ranges)
 {
     g_autofree struct iommu_iova_range *array = NULL;
     struct iommu_ioas_iova_ranges arg = {
         .size = sizeof(arg),
         .ioas_id = table->ioas,
     };
-    int ret = call(table->iommufd->fd, IOMMU_IOAS_IOVA_RANGES, &arg);
+    int ret = pviommu_call(table->iommufd->fd, IOMMU_IOAS_IOVA_RANGES, &arg);
 
     if (ret == -EMSGSIZE) {
         array = g_new0(struct iommu_iova_range, arg.num_iovas);
         arg.allowed_iovas = (uintptr_t)array;
-        ret = call(table->iommufd->fd, IOMMU_IOAS_IOVA_RANGES, &arg);
+        ret = pviommu_call(table->iommufd->fd, IOMMU_IOAS_IOVA_RANGES, &arg);
     }
     for (unsigned i = 0; !ret && i < arg.num_iovas; i++) {
         Range *range = g_new(Range, 1);
@@ -265,13 +291,13 @@ bool pviommu_iommufd_ranges(PviommuIommufd *iommufd, VFIODevice *device,
 {
     ERRP_GUARD();
     PviommuTable *table;
-    int ret = pviommu_table_new(iommufd, device, &table);
+    int ret = pviommu_table_new(iommufd, device, false, &table);
 
     *ranges = NULL;
     if (!ret) {
         ret = pviommu_table_attach(table, device);
         if (!ret) {
-            ret = get_ranges(table, ranges);
+            ret = pviommu_table_ranges(table, ranges);
             if (pviommu_table_leave(device)) {
                 ret = ret ?: -EIO;
             }
@@ -306,7 +332,7 @@ static int table_map(void *receiver, const PviommuPiece *piece)
     if (memory_region_is_ram_device(piece->mr) && !table->hwpts->len) {
         return -EFAULT;     /* would be taken, and then refuse every HWPT */
     }
-    return call(table->iommufd->fd, IOMMU_IOAS_MAP, &arg);
+    return pviommu_call(table->iommufd->fd, IOMMU_IOAS_MAP, &arg);
 }
 
 typedef struct Expected {
@@ -347,7 +373,7 @@ static int unmap(const PviommuTable *table, uint64_t iova, uint64_t *length)
         .iova = iova,
         .length = *length,
     };
-    int ret = call(table->iommufd->fd, IOMMU_IOAS_UNMAP, &arg);
+    int ret = pviommu_call(table->iommufd->fd, IOMMU_IOAS_UNMAP, &arg);
 
     *length = ret ? 0 : arg.length;
     return ret;
@@ -358,6 +384,9 @@ static int table_clear(void *receiver)
     PviommuTable *table = receiver;
     uint64_t length = UINT64_MAX;
 
+    if (table->ops) {
+        return table->ops->clear(table);
+    }
     table->partial = false;
     return unmap(table, 0, &length);
 }
@@ -378,9 +407,17 @@ static int table_unmap(void *receiver, const PviommuMapping *mapping)
     return is_whole(table, mapping, length) ? 0 : PVIOMMU_HOST_LOST;
 }
 
+static int table_invalidate(void *receiver, const PviommuMapping *range)
+{
+    PviommuTable *table = receiver;
+
+    return table->ops ? table->ops->invalidate(table, range) : 0;
+}
+
 const PviommuReceiverOps pviommu_table_ops = {
     .name = "iommufd",
     .map = table_map,
     .unmap = table_unmap,
     .clear = table_clear,
+    .invalidate = table_invalidate,
 };

@@ -8,11 +8,14 @@ from .qtest import Function, Qtest
 from .virtio import Virtio
 
 OK, IOERR, UNSUPP, DEVERR, INVAL, RANGE, NOENT, FAULT, NOMEM = range(9)
-ATTACH, DETACH, MAP, UNMAP, PROBE = range(1, 6)
+ATTACH, DETACH, MAP, UNMAP, PROBE, ATTACH_TABLE, INVALIDATE = range(1, 8)
 READ, WRITE, MMIO = 1, 2, 4
 BYPASS_DOMAIN = 1
-# Input range, domain range, MAP and UNMAP, PROBE, MMIO, bypass
-FEATURES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6
+RESV_MEM, TABLE_FORMAT = 1, 8
+RESERVED, MSI = 0, 1
+X86_64, ARM_LPAE = 1, 2
+# Input range, domain range, MAP and UNMAP, PROBE, MMIO, bypass, guest's tables
+FEATURES = sum(1 << bit for bit in (0, 1, 2, 4, 5, 6, 23))
 
 
 class Iommu(Virtio):
@@ -52,6 +55,17 @@ class Iommu(Virtio):
         """UNMAP."""
         return self.request(UNMAP, struct.pack("<IQQ4x", domain, first,
                                                last))[0]
+
+    def attach_table(self, domain, endpoint, table) -> int:
+        """ATTACH_TABLE of a table (tables of lpae.py and others)."""
+        return self.request(ATTACH_TABLE, struct.pack(
+            "<IIIQQHH", domain, endpoint, 0, table.root, table.attributes,
+            table.FORMAT, table.bits))[0]
+
+    def invalidate(self, domain, first=0, last=(1 << 64) - 1) -> int:
+        """INVALIDATE, of everything where nothing is said."""
+        return self.request(INVALIDATE, struct.pack("<IQQ4x", domain, first,
+                                                    last))[0]
 
     def probe(self, endpoint) -> tuple[int, list[tuple[int, bytes]]]:
         """PROBE: the status, and the properties as (type, body)."""

@@ -57,14 +57,15 @@ done
 cd /"""
 
 
-def arm(linux) -> Kind:
+def arm(linux, patched) -> Kind:
     """With SMMUv3 of both stages and EL2.  Its programs are Debian's for
-    arm64, its library is built for them.  LINUX: the kernel of its guests."""
+    arm64, its library is built for them.  LINUX and PATCHED: kernels of its
+    guests."""
     usr = kernel.userland() / "usr"
     plugin = kernel.cross_library()
     folders = {str(path) for path in (
         paths.ROOT, paths.BUILD, paths.cache(), paths.qemu_source(),
-        linux.folder, plugin.parent)}
+        linux.folder, patched.folder, plugin.parent)}
     return Kind(
         board.VIRT_ITS,
         ("-cpu", "neoverse-n1",
@@ -80,5 +81,6 @@ def arm(linux) -> Kind:
          "PVIOMMU_BUILD": str(plugin.parent),
          "PVIOMMU_PLUGIN": str(plugin),
          "PVIOMMU_QEMU_SOURCE": str(paths.qemu_source()),
-         "PVIOMMU_KERNEL_ARM64": str(linux.folder)},
+         "PVIOMMU_KERNEL_ARM64": str(linux.folder),
+         "PVIOMMU_PATCHED_KERNEL_ARM64": str(patched.folder)},
         {iort.NAME: iort.build()})

@@ -21,6 +21,8 @@ class Kernel:
             raise paths.Missing(f"no boot/vmlinuz-* in {folder}")
         self.image = images[0]
         self.release = self.image.name[len("vmlinuz-"):]
+        # the file, in a folder of initramfs for several
+        self.initrd = f"guest-{self.release}.initrd"
         for top in ("lib/modules", "usr/lib/modules"):
             self.modules = folder / top / self.release
             if self.modules.is_dir():

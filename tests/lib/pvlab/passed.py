@@ -12,7 +12,6 @@ from .machine import Machine
 from .wait import until
 
 FOLDER = Path(SHARE)
-INITRD = FOLDER / "guest.initrd"
 MEMORY_MIB = 256
 # Where the guest finds them
 DISK = "0000:00:05.0"
@@ -61,7 +60,8 @@ class PassedGuest:
         words += after
         self.iommu = iommu
         self.machine = Machine(name, FOLDER, words + guest.arguments(
-            kernel, INITRD, append, f"{MEMORY_MIB}M", where), wrapper)
+            kernel, FOLDER / kernel.initrd, append, f"{MEMORY_MIB}M", where),
+            wrapper)
         self.linux = guest.Linux(self.machine)
         self.device = Device(self.machine) if iommu and iommu.ours else None
         self.run = self.machine.run

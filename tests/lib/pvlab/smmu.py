@@ -144,6 +144,23 @@ def none(address) -> bool:
     return _kind(_smmu().stream(address)) in (ABORT, BYPASS)
 
 
+def guest_table(address):
+    """The root of the guest's own table that the SMMU walks for the PCI
+    device, its width and its memory attributes; None if it does not."""
+    smmu = _smmu()
+    entry = smmu.stream(address)
+    if _kind(entry) != NESTED:
+        return None
+    where = _field(entry[0], 51, 6)     # as stage 2 translates it
+    for page, count, frame, _ in entries(address):
+        if page <= where >> PAGE_BITS < page + count:
+            offset = where - (page << PAGE_BITS)
+            context = smmu.memory.words((frame << PAGE_BITS) + offset, 8)
+            return (_field(context[1], 51, 4), 64 - _bits(context[0], 5, 0),
+                    context[3])
+    raise ValueError(f"{address}: stage 2 has no {where:#x}")
+
+
 def entries(address):
     """The table for the PCI device, of the stage that the host owns: the
     first page of each entry, how many pages it is for, where it leads, and

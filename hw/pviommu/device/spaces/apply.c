@@ -15,10 +15,11 @@ static PviommuSpace *space_of(const PviommuGroup *group)
 }
 
 /* What hung on a domain that is no more */
-static void drop(GPtrArray *tables)
+static void drop(PviommuDevice *s, GPtrArray *tables)
 {
     if (tables) {
         g_ptr_array_unref(tables);
+        pviommu_tables_spare(s);
     }
 }
 
@@ -29,7 +30,7 @@ void pviommu_change_finish(PviommuDevice *s, PviommuChange *change)
     pviommu_write_lock(s);
     tables = pviommu_change_commit(s->iommu, change);
     pviommu_write_unlock(s);
-    drop(tables);
+    drop(s, tables);
 }
 
 static void undo(PviommuDevice *s, PviommuChange *change)
@@ -39,7 +40,7 @@ static void undo(PviommuDevice *s, PviommuChange *change)
     pviommu_write_lock(s);
     tables = pviommu_change_undo(s->iommu, change);
     pviommu_write_unlock(s);
-    drop(tables);
+    drop(s, tables);
 }
 
 static int stop(const PviommuPiece *piece, void *opaque)

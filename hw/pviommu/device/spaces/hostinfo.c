@@ -191,6 +191,25 @@ bool pviommu_host_info_add_ranges(PviommuDevice *s, PviommuSpace *space,
     return true;
 }
 
+void pviommu_host_info_add_msi(PviommuSpace *space)
+{
+    /*
+     * MSI_IOVA_BASE in drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3.h: where
+     * Linux reserves room for doorbells, and iommufd does not tell for what
+     */
+    const uint64_t msi = 0x8000000;
+    const PviommuRegion *found = space->regions
+        ? pviommu_regions_find(space->regions, msi, msi) : NULL;
+
+    if (found) {
+        PviommuRegion region = *found;
+
+        region.type = PVIOMMU_REGION_MSI;
+        pviommu_regions_add(space->regions, &region);
+        pviommu_space_regions_changed(space);
+    }
+}
+
 void pviommu_host_info_freeze(PviommuDevice *s)
 {
     set_config(s);

@@ -229,9 +229,16 @@ void pviommu_tables_stop(PviommuDevice *s);
 PviommuSpace *pviommu_table_user(PviommuDevice *s, const PviommuTable *table);
 
 /**
+ * pviommu_tables_spare - free tables of bypass that are of no use
+ * @s: the device; those that are to be kept stay
+ */
+void pviommu_tables_spare(PviommuDevice *s);
+
+/**
  * pviommu_table_lose - nothing is known of what a host page table holds
  * @s: the device
- * @table: the table; its devices are blocked, and it is freed
+ * @table: the table; its devices, and those on tables that nest in it, are
+ *         blocked, and all of them are freed
  */
 void pviommu_table_lose(PviommuDevice *s, PviommuTable *table);
 
@@ -374,6 +381,14 @@ bool pviommu_host_info_add_page_sizes(PviommuDevice *s, HostIOMMUDevice *hiod,
 bool pviommu_host_info_add_ranges(PviommuDevice *s, PviommuSpace *space,
                                   const char *name, GList *ranges,
                                   Error **errp);
+
+/**
+ * pviommu_host_info_add_msi - tell where a host's devices write interrupts
+ * @space: the space, whose reserved regions of the host are known
+ *
+ * A table of the guest's that the host walks has to lead there.
+ */
+void pviommu_host_info_add_msi(PviommuSpace *space);
 
 /**
  * pviommu_host_info_freeze - settle what the guest reads from now on

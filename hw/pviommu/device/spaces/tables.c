@@ -6,7 +6,8 @@
  * space holds no memory, so nor does the table.  Bypass is one table for all
  * devices of an iommufd object, with all of guest memory.  Translated is one
  * for each domain and iommufd object, which takes the domain's mappings once,
- * however many devices are on it.
+ * however many devices are on it.  Where the domain is a table of the guest's
+ * and the host can walk it, it nests in bypass's.
  */
 #include "qemu/osdep.h"
 
@@ -14,16 +15,19 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "system/host_iommu_device.h"
+#include "pviommu/nest.h"
 #include "spaces/spaces.h"
 
 /**
  * struct Member - a device that is moved between host page tables
  * @pdev: its PCI function; only compared
  * @device: what moves
+ * @formats: tables of the guest's that its host can walk
  */
 typedef struct Member {
     PCIDevice *pdev;
     VFIODevice *device;
+    uint32_t formats;
 } Member;
 
 /**
@@ -137,12 +141,35 @@ static void free_table(PviommuTable *table)
     pviommu_table_free(table);
 }
 
+typedef struct Children {
+    PviommuDevice *device;
+    const PviommuTable *parent;
+} Children;
+
+static void lose_children(PviommuDomain *domain, void *opaque)
+{
+    GPtrArray *tables = pviommu_domain_opaque(domain);
+    const Children *children = opaque;
+
+    for (unsigned i = tables ? tables->len : 0; i > 0; i--) {
+        PviommuTable *table = g_ptr_array_index(tables, i - 1);
+
+        if (pviommu_nested_parent(table) == children->parent) {
+            pviommu_table_lose(children->device, table);
+        }
+    }
+}
+
 void pviommu_table_lose(PviommuDevice *s, PviommuTable *table)
 {
     PviommuSpace *space;
 
     if (!forget_table(table)) {
         return;
+    }
+    if (table->children) {
+        pviommu_iommu_foreach_domain(s->iommu, lose_children,
+                                     &(Children) { s, table });
     }
     while ((space = pviommu_table_user(s, table))) {
         pviommu_space_lose(space);
@@ -163,7 +190,8 @@ static int bypass_table(const PviommuTableSpace *ts, PviommuTable **table)
     int ret;
 
     if (!iommufd->bypass) {
-        ret = pviommu_table_new(iommufd, first_device(ts), &made);
+        ret = pviommu_table_new(iommufd, first_device(ts),
+                                ts->parent_obj.device->guest_tables, &made);
         if (ret) {
             return ret;
         }
@@ -178,10 +206,42 @@ static int bypass_table(const PviommuTableSpace *ts, PviommuTable **table)
     return 0;
 }
 
+/* All of guest memory is pinned for it, as for bypass */
+static int nested_table(const PviommuTableSpace *ts,
+                        const PviommuGuestTable *guest, PviommuTable **table)
+{
+    PviommuTable *parent;
+    int ret = bypass_table(ts, &parent);
+
+    if (!ret) {
+        *table = pviommu_nested_new(parent, guest);
+    }
+    return ret;
+}
+
+static int filled_table(const PviommuTableSpace *ts,
+                        const PviommuMappings *mappings, PviommuTable **table)
+{
+    PviommuTable *made;
+    int ret = pviommu_table_new(ts->iommufd, first_device(ts), false, &made);
+
+    if (ret) {
+        return ret;
+    }
+    ret = pviommu_host_fill(&made->host, mappings);
+    if (ret) {
+        pviommu_table_free(made);
+        return ret;
+    }
+    *table = made;
+    return 0;
+}
+
 static int domain_table(const PviommuTableSpace *ts, PviommuTable **table)
 {
     const PviommuSpace *space = &ts->parent_obj;
     PviommuDomain *domain = pviommu_group_domain(space->group);
+    const PviommuGuestTable *guest = pviommu_domain_table(domain);
     GPtrArray *tables = pviommu_domain_opaque(domain);
     PviommuTable *made;
     int ret;
@@ -193,13 +253,9 @@ static int domain_table(const PviommuTableSpace *ts, PviommuTable **table)
             return 0;
         }
     }
-    ret = pviommu_table_new(ts->iommufd, first_device(ts), &made);
+    ret = guest ? nested_table(ts, guest, &made)
+                : filled_table(ts, pviommu_domain_mappings(domain), &made);
     if (ret) {
-        return ret;
-    }
-    ret = pviommu_host_fill(&made->host, pviommu_domain_mappings(domain));
-    if (ret) {
-        pviommu_table_free(made);
         return ret;
     }
     if (!tables) {
@@ -240,6 +296,13 @@ static int move(PviommuTableSpace *ts, PviommuTable *table)
 {
     int ret = 0;
 
+    for (unsigned i = 0; table && !ret && i < ts->members->len; i++) {
+        ret = pviommu_table_prepare(table, g_array_index(ts->members, Member,
+                                                         i).device);
+    }
+    if (ret) {
+        return ret;
+    }
     for (unsigned i = 0; i < ts->members->len; i++) {
         ret = move_one(&g_array_index(ts->members, Member, i), table);
         if (!ret) {
@@ -257,12 +320,23 @@ static int move(PviommuTableSpace *ts, PviommuTable *table)
     return 0;
 }
 
-/* Free a table that all devices have left, if it is not to be kept */
-static void left(PviommuDevice *s, PviommuTable *table)
+/* Free bypass's table if nobody has a use for it, and it is not to be kept */
+static void spare_bypass(PviommuDevice *s, PviommuIommufd *iommufd)
 {
-    if (table && table == table->iommufd->bypass && !s->keep_bypass &&
+    PviommuTable *table = iommufd->bypass;
+
+    if (table && !s->keep_bypass && !table->children &&
         !pviommu_table_user(s, table)) {
         free_table(table);
+    }
+}
+
+void pviommu_tables_spare(PviommuDevice *s)
+{
+    PviommuIommufd *iommufd;
+
+    QLIST_FOREACH(iommufd, &s->iommufds, next) {
+        spare_bypass(s, iommufd);
     }
 }
 
@@ -300,7 +374,9 @@ static int show(PviommuSpace *space, PviommuState want)
     } else if (ret && table && !pviommu_table_user(s, table)) {
         free_table(table);      /* made for nothing, or of no use */
     }
-    left(s, was);
+    if (was) {
+        pviommu_tables_spare(s);
+    }
     return ret;
 }
 
@@ -340,6 +416,16 @@ static int index_of(const PviommuTableSpace *ts, const PCIDevice *pdev)
     return -1;
 }
 
+static bool has(const PviommuTableSpace *ts, const VFIODevice *device)
+{
+    for (unsigned i = 0; i < ts->members->len; i++) {
+        if (g_array_index(ts->members, Member, i).device == device) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * The host attaches it only to what its group is on, and VFIO only to QEMU's
  * table
@@ -369,10 +455,30 @@ static bool learn_ranges(PviommuSpace *space, VFIODevice *device,
     return ok;
 }
 
+/* Which tables of the guest's the device's host walks; 0, and why, for none */
+static uint32_t learn_formats(PviommuSpace *space, const VFIODevice *device)
+{
+    Error *err = NULL;
+    uint32_t found = 0;
+
+    if (space->device->guest_tables) {
+        found = pviommu_nest_formats(table_space_of(space)->iommufd, device,
+                                     &err);
+    }
+    if (found) {
+        pviommu_host_info_add_msi(space);
+    } else if (err) {
+        info_report("pviommu: %s is mapped by requests, as the host walks no "
+                    "table of the guest's: %s", device->name,
+                    error_get_pretty(err));
+        error_free(err);
+    }
+    return found;
+}
+
 static void remove_device(PviommuSpace *space, PCIDevice *pdev)
 {
     PviommuTableSpace *ts = table_space_of(space);
-    PviommuTable *was = ts->table;
     int i = index_of(ts, pdev);
 
     if (i < 0) {
@@ -381,10 +487,31 @@ static void remove_device(PviommuSpace *space, PCIDevice *pdev)
     if (ts->members->len == 1) {
         move(ts, NULL);
         ts->table = NULL;       /* VFIO is about to detach it in any case */
-        left(space->device, was);
     }
+    if (ts->iommufd->bypass) {
+        pviommu_nest_forget(ts->iommufd->bypass,
+                            g_array_index(ts->members, Member, i).device);
+    }
+    spare_bypass(space->device, ts->iommufd);
     g_array_remove_index(ts->members, i);
     put_iommufd(space->device, ts->iommufd);
+}
+
+/* An access that a nested table does not allow */
+static void report(void *opaque, const VFIODevice *device, uint64_t address,
+                   uint32_t access, uint8_t reason)
+{
+    PviommuDevice *s = opaque;
+
+    for (unsigned i = 0; i < s->spaces->len; i++) {
+        PviommuSpace *space = g_ptr_array_index(s->spaces, i);
+
+        if (space->ops == &pviommu_table_space_ops &&
+            has(table_space_of(space), device)) {
+            pviommu_fault_add(space, address, access, reason);
+            return;
+        }
+    }
 }
 
 /* Take a device that VFIO has attached to QEMU's table */
@@ -415,6 +542,9 @@ static bool take(PviommuSpace *space, PCIDevice *pdev, VFIODevice *device,
         put_iommufd(s, iommufd);
         return false;
     }
+    member.formats = learn_formats(space, device);
+    iommufd->fault = report;
+    iommufd->opaque = s;
     g_array_append_val(ts->members, member);
     ret = pviommu_space_switch(space);
     if (ret) {
@@ -458,7 +588,15 @@ static PviommuHost *served(PviommuSpace *space)
 
 static PviommuFormats formats(PviommuSpace *space)
 {
-    return (PviommuFormats) { 0 };
+    const PviommuTableSpace *ts = table_space_of(space);
+    PviommuFormats found = {
+        .offered = ts->members->len ? PVIOMMU_FORMATS_ALL : 0,
+    };
+
+    for (unsigned i = 0; i < ts->members->len; i++) {
+        found.offered &= g_array_index(ts->members, Member, i).formats;
+    }
+    return found;
 }
 
 static bool held(PviommuSpace *space)

@@ -1,0 +1,729 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pviommu: page tables of the guest's that an SMMUv3 of the host walks
+ *
+ * Sources: Arm's IHI 0070 (context descriptors, stream table entries,
+ * commands, events), include/uapi/linux/iommufd.h, and of Linux 7.3
+ * drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-iommufd.c.
+ *
+ * A nest is the guest's view of one SMMU: a vIOMMU on an HWPT of the parent,
+ * with a vDEVICE for each device and a queue of events.  A table that nests
+ * there is a context descriptor, which the SMMU reads through the parent: all
+ * of them are in a few pages of QEMU's own, at the end of the parent's
+ * addresses.  A device may reach them there by its guest's table, but only to
+ * read what the guest said itself.
+ */
+#include "qemu/osdep.h"
+
+#include <sys/ioctl.h>
+#include <linux/iommufd.h>
+#include <glib-unix.h>
+
+#include "qapi/error.h"
+#include "qemu/bswap.h"
+#include "qemu/main-loop.h"
+#include "qemu/range.h"
+#include "qemu/units.h"
+#include "pviommu/nest.h"
+#include "call.h"
+
+/* As many as there are ASIDs everywhere: 8 bits */
+#define SLOTS 256
+#define DESCRIPTOR 64
+
+/* Pages beyond which one command for all of the table is cheaper */
+#define PAGES_MAX 64
+
+#define TABLE_BITS 12
+
+/* Events that wait in the host's kernel; more are counted there and lost */
+#define EVENTS_MAX 64
+
+/**
+ * struct NestDevice - a device of a nest
+ * @device: the device, whose number in the nest is its place in the list;
+ *          NULL when it has left
+ * @vdevice: its vDEVICE; 0 for a place that is free
+ */
+typedef struct NestDevice {
+    const VFIODevice *device;
+    uint32_t vdevice;
+} NestDevice;
+
+/**
+ * struct PviommuNest - the guest's view of one SMMU
+ * @parent: the table, with one of whose HWPTs it is
+ * @viommu: its vIOMMU
+ * @events: its vEVENTQ
+ * @events_fd: where that is read; -1 where Linux has none (before 6.15)
+ * @devices: NestDevice
+ * @descriptors: SLOTS of DESCRIPTOR bytes, in pages of their own
+ * @base: where the SMMU finds them
+ * @used: which of them are
+ */
+typedef struct PviommuNest {
+    PviommuTable *parent;
+    uint32_t viommu;
+    uint32_t events;
+    int events_fd;
+    GArray *devices;
+    uint64_t *descriptors;
+    uint64_t base;
+    bool used[SLOTS];
+} PviommuNest;
+
+/**
+ * struct Stage - a table in one nest
+ * @nest: the nest
+ * @slot: its context descriptor, and its ASID
+ * @hwpt: the HWPT that devices are on
+ */
+typedef struct Stage {
+    PviommuNest *nest;
+    unsigned slot;
+    uint32_t hwpt;
+} Stage;
+
+/**
+ * struct PviommuNested - what a nested table has beyond the base
+ * @parent: the parent
+ * @guest: the guest's table
+ * @stages: Stage, one for each SMMU with a device on the table
+ */
+typedef struct PviommuNested {
+    PviommuTable *parent;
+    PviommuGuestTable guest;
+    GArray *stages;
+} PviommuNested;
+
+static int alloc_viommu(int fd, uint32_t device, uint32_t hwpt,
+                        uint32_t *viommu)
+{
+    struct iommu_viommu_alloc arg = {
+        .size = sizeof(arg),
+        .type = IOMMU_VIOMMU_TYPE_ARM_SMMUV3,
+        .dev_id = device,
+        .hwpt_id = hwpt,
+    };
+    int ret = pviommu_call(fd, IOMMU_VIOMMU_ALLOC, &arg);
+
+    *viommu = arg.out_viommu_id;
+    return ret;
+}
+
+/* --- what a host can do --- */
+
+static int smmu_registers(int fd, uint32_t device,
+                          struct iommu_hw_info_arm_smmuv3 *info)
+{
+    struct iommu_hw_info arg = {
+        .size = sizeof(arg),
+        .dev_id = device,
+        .data_len = sizeof(*info),
+        .data_uptr = (uintptr_t)info,
+    };
+    int ret = pviommu_call(fd, IOMMU_GET_HW_INFO, &arg);
+
+    return ret ?: arg.out_data_type == IOMMU_HW_INFO_TYPE_ARM_SMMUV3
+                  ? 0 : -ENODEV;
+}
+
+/* What R-TABLE-11 takes for granted; the fields that iommufd.h lets us read */
+static bool walks_lpae(const struct iommu_hw_info_arm_smmuv3 *info)
+{
+    enum { TTF_AARCH64 = 2, STALL_FORCED = 2, TT_BIG_ENDIAN = 3 };
+
+    return (extract32(info->idr[0], 2, 2) & TTF_AARCH64) &&
+           extract32(info->idr[0], 21, 2) != TT_BIG_ENDIAN &&
+           extract32(info->idr[0], 24, 2) != STALL_FORCED &&
+           extract32(info->idr[5], 4, 1);       /* pages of 4 KiB */
+}
+
+/* A parent, and a view of the SMMU on it */
+static int try_nest(PviommuIommufd *iommufd, const VFIODevice *device)
+{
+    PviommuTable *parent;
+    uint32_t viommu;
+    int ret = pviommu_table_new(iommufd, device, true, &parent);
+
+    if (ret) {
+        return ret;
+    }
+    ret = alloc_viommu(iommufd->fd, device->devid,
+                       g_array_index(parent->hwpts, uint32_t, 0), &viommu);
+    if (!ret) {
+        pviommu_destroy(iommufd->fd, viommu);
+    }
+    pviommu_table_free(parent);
+    return ret;
+}
+
+uint32_t pviommu_nest_formats(PviommuIommufd *iommufd,
+                              const VFIODevice *device, Error **errp)
+{
+    struct iommu_hw_info_arm_smmuv3 info = { 0 };
+    int ret;
+
+    if (device->mdev || smmu_registers(iommufd->fd, device->devid, &info)) {
+        error_setg(errp, "its IOMMU is not of a kind that can");
+        return 0;
+    }
+    if (!walks_lpae(&info)) {
+        error_setg(errp, "its SMMU does not walk tables of this kind");
+        return 0;
+    }
+    ret = try_nest(iommufd, device);
+    if (ret) {
+        error_setg_errno(errp, -ret, "Linux or its SMMU has no second stage "
+                         "for that (SMMU_IDR0.S2P, and S2FWB or IORT's "
+                         "CANWBS)");
+        return 0;
+    }
+    return 1u << PVIOMMU_FORMAT_ARM_LPAE;
+}
+
+/* --- context descriptors --- */
+
+static uint64_t *descriptor(const PviommuNest *nest, unsigned slot)
+{
+    return nest->descriptors + slot * (DESCRIPTOR / sizeof(uint64_t));
+}
+
+static size_t descriptors_size(void)
+{
+    return ROUND_UP(SLOTS * DESCRIPTOR, qemu_real_host_page_size());
+}
+
+/* The last addresses that the parent translates; no guest's RAM is there */
+static int place_descriptors(PviommuNest *nest)
+{
+    size_t size = descriptors_size();
+    struct iommu_ioas_map map = {
+        .size = sizeof(map),
+        .flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE,
+        .ioas_id = nest->parent->ioas,
+        .length = size,
+    };
+    GList *ranges = NULL;
+    int ret = pviommu_table_ranges(nest->parent, &ranges);
+
+    if (!ret) {
+        Range *last = g_list_last(ranges)->data;
+        uint64_t end = MIN(range_upb(last), MAKE_64BIT_MASK(0, 48));
+
+        nest->base = ROUND_DOWN(end + 1, size) - size *
+                     (1 + nest->parent->views->len);
+        map.iova = nest->base;
+        map.user_va = (uintptr_t)nest->descriptors;
+        ret = pviommu_call(nest->parent->iommufd->fd, IOMMU_IOAS_MAP, &map);
+    }
+    g_list_free_full(ranges, g_free);
+    return ret;
+}
+
+/*
+ * Of the lower half of the address space, walked in inner shareable,
+ * write-back memory of 4 KiB granule; faults abort and are recorded; access
+ * flags are not set by hardware.  Its output is cut to what the SMMU has.
+ */
+static void write_descriptor(const PviommuNest *nest, unsigned slot,
+                             const PviommuGuestTable *guest)
+{
+    uint64_t *word = descriptor(nest, slot);
+    uint64_t first = 0;
+
+    first = deposit64(first, 0, 6, 64 - guest->input_bits);     /* T0SZ */
+    first = deposit64(first, 8, 2, 1);          /* IR0 */
+    first = deposit64(first, 10, 2, 1);         /* OR0 */
+    first = deposit64(first, 12, 2, 3);         /* SH0 */
+    first = deposit64(first, 30, 1, 1);         /* EPD1 */
+    first = deposit64(first, 31, 1, 1);         /* V */
+    first = deposit64(first, 32, 3, 5);         /* IPS: 48 bits */
+    first = deposit64(first, 41, 1, 1);         /* AA64 */
+    first = deposit64(first, 45, 1, 1);         /* R */
+    first = deposit64(first, 46, 1, 1);         /* A */
+    first = deposit64(first, 47, 1, 1);         /* ASET */
+    first = deposit64(first, 48, 16, slot);     /* ASID */
+    word[1] = cpu_to_le64(guest->root);         /* TTB0 */
+    word[2] = 0;
+    word[3] = cpu_to_le64(guest->attributes);   /* MAIR */
+    qatomic_store_release(&word[0], cpu_to_le64(first));
+}
+
+/* --- commands --- */
+
+enum {
+    CFGI_CD_ALL = 0x06,
+    TLBI_NH_ASID = 0x11,
+    TLBI_NH_VA = 0x12,
+};
+
+typedef struct Commands {
+    struct iommu_viommu_arm_smmuv3_invalidate command[PAGES_MAX];
+    unsigned count;
+} Commands;
+
+static void add_command(Commands *commands, uint64_t low, uint64_t high)
+{
+    struct iommu_viommu_arm_smmuv3_invalidate *command =
+        &commands->command[commands->count++];
+
+    command->cmd[0] = cpu_to_le64(low);
+    command->cmd[1] = cpu_to_le64(high);
+}
+
+/* In one call, which returns when the SMMU has done all of them */
+static int send_commands(const PviommuNest *nest, Commands *commands)
+{
+    struct iommu_hwpt_invalidate arg = {
+        .size = sizeof(arg),
+        .hwpt_id = nest->viommu,
+        .data_uptr = (uintptr_t)commands->command,
+        .data_type = IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
+        .entry_len = sizeof(commands->command[0]),
+        .entry_num = commands->count,
+    };
+
+    return pviommu_call(nest->parent->iommufd->fd, IOMMU_HWPT_INVALIDATE,
+                        &arg);
+}
+
+static int invalidate(const Stage *stage, uint64_t first, uint64_t last)
+{
+    uint64_t pages = (last - first) >> TABLE_BITS;      /* less one */
+    uint64_t asid = (uint64_t)stage->slot << 48;
+    Commands commands = { .count = 0 };
+
+    if (pages >= PAGES_MAX) {
+        add_command(&commands, TLBI_NH_ASID | asid, 0);
+    } else {
+        for (uint64_t i = 0; i <= pages; i++) {
+            add_command(&commands, TLBI_NH_VA | asid,
+                        first + (i << TABLE_BITS));
+        }
+    }
+    return send_commands(stage->nest, &commands);
+}
+
+/* --- events --- */
+
+static void report(const PviommuNest *nest, const uint64_t *event)
+{
+    enum { F_TRANSLATION = 0x10, F_PERMISSION = 0x13 };
+    uint64_t head = le64_to_cpu(event[0]);
+    unsigned type = head & 0xff, number = head >> 32;
+    PviommuIommufd *iommufd = nest->parent->iommufd;
+    const NestDevice *d;
+
+    if (number >= nest->devices->len) {
+        return;
+    }
+    d = &g_array_index(nest->devices, NestDevice, number);
+    if (!d->device) {
+        return;
+    }
+    if (type < F_TRANSLATION || type > F_PERMISSION) {
+        iommufd->fault(iommufd->opaque, d->device, 0, 0,
+                       PVIOMMU_FAULT_R_UNKNOWN);
+        return;
+    }
+    iommufd->fault(iommufd->opaque, d->device, le64_to_cpu(event[2]),
+                   extract64(le64_to_cpu(event[1]), 35, 1)
+                   ? PVIOMMU_FAULT_F_READ : PVIOMMU_FAULT_F_WRITE,
+                   PVIOMMU_FAULT_R_MAPPING);
+}
+
+/* A header without an event says that some were lost */
+static void read_events(void *opaque)
+{
+    const PviommuNest *nest = opaque;
+    struct {
+        struct iommufd_vevent_header header;
+        struct iommu_vevent_arm_smmuv3 event;
+    } got;
+
+    for (unsigned i = 0; i < EVENTS_MAX; i++) {
+        ssize_t size = read(nest->events_fd, &got, sizeof(got));
+
+        if (size < (ssize_t)sizeof(got.header)) {
+            return;
+        }
+        if (!(got.header.flags & IOMMU_VEVENTQ_FLAG_LOST_EVENTS)) {
+            report(nest, got.event.evt);
+        }
+    }
+}
+
+static void open_events(PviommuNest *nest)
+{
+    struct iommu_veventq_alloc arg = {
+        .size = sizeof(arg),
+        .viommu_id = nest->viommu,
+        .type = IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+        .veventq_depth = EVENTS_MAX,
+    };
+
+    nest->events_fd = -1;
+    if (pviommu_call(nest->parent->iommufd->fd, IOMMU_VEVENTQ_ALLOC, &arg)) {
+        return;
+    }
+    nest->events = arg.out_veventq_id;
+    nest->events_fd = arg.out_veventq_fd;
+    g_unix_set_fd_nonblocking(nest->events_fd, true, NULL);
+    qemu_set_fd_handler(nest->events_fd, read_events, NULL, nest);
+}
+
+static bool close_events(PviommuNest *nest)
+{
+    if (nest->events_fd < 0) {
+        return true;
+    }
+    qemu_set_fd_handler(nest->events_fd, NULL, NULL, NULL);
+    close(nest->events_fd);
+    return !pviommu_destroy(nest->parent->iommufd->fd, nest->events);
+}
+
+/* --- nests and their devices --- */
+
+static bool free_nest(PviommuNest *nest)
+{
+    int fd = nest->parent->iommufd->fd;
+    bool freed = true;
+
+    for (unsigned i = 0; i < nest->devices->len; i++) {
+        uint32_t vdevice = g_array_index(nest->devices, NestDevice,
+                                         i).vdevice;
+
+        freed &= !vdevice || !pviommu_destroy(fd, vdevice);
+    }
+    freed &= close_events(nest);
+    freed &= !pviommu_destroy(fd, nest->viommu);
+    g_array_free(nest->devices, TRUE);
+    /* pinned until the parent's IOAS is no more */
+    munmap(nest->descriptors, descriptors_size());
+    g_free(nest);
+    return freed;
+}
+
+static bool free_nests(PviommuTable *parent)
+{
+    bool freed = true;
+
+    for (unsigned i = 0; i < parent->views->len; i++) {
+        freed &= free_nest(g_ptr_array_index(parent->views, i));
+    }
+    g_ptr_array_free(parent->views, TRUE);
+    parent->views = NULL;
+    return freed;
+}
+
+/* On the HWPT that suits the device: there is one for each kind of IOMMU */
+static int view_smmu(PviommuTable *parent, const VFIODevice *device,
+                     uint32_t *viommu)
+{
+    int fd = parent->iommufd->fd, ret = -EINVAL;
+
+    for (unsigned i = 0; i < parent->hwpts->len && ret == -EINVAL; i++) {
+        ret = alloc_viommu(fd, device->devid,
+                           g_array_index(parent->hwpts, uint32_t, i), viommu);
+    }
+    if (ret == -EINVAL) {
+        ret = pviommu_table_add_hwpt(parent, device) ?:
+              alloc_viommu(fd, device->devid,
+                           g_array_index(parent->hwpts, uint32_t,
+                                         parent->hwpts->len - 1), viommu);
+    }
+    return ret;
+}
+
+static int add_nest(PviommuTable *parent, const VFIODevice *device,
+                    PviommuNest **nest)
+{
+    PviommuNest *made = g_new0(PviommuNest, 1);
+    int ret;
+
+    /* shared, so that what is pinned stays what is written to */
+    made->descriptors = mmap(NULL, descriptors_size(),
+                             PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (made->descriptors == MAP_FAILED) {
+        g_free(made);
+        return -ENOMEM;
+    }
+    made->parent = parent;
+    ret = view_smmu(parent, device, &made->viommu);
+    if (!ret) {
+        ret = place_descriptors(made);
+        if (ret) {
+            pviommu_destroy(parent->iommufd->fd, made->viommu);
+        }
+    }
+    if (ret) {
+        munmap(made->descriptors, descriptors_size());
+        g_free(made);
+        return ret;
+    }
+    made->devices = g_array_new(FALSE, TRUE, sizeof(NestDevice));
+    open_events(made);
+    g_ptr_array_add(parent->views, made);
+    *nest = made;
+    return 0;
+}
+
+static NestDevice *device_in(const PviommuNest *nest, const VFIODevice *device)
+{
+    for (unsigned i = 0; i < nest->devices->len; i++) {
+        NestDevice *d = &g_array_index(nest->devices, NestDevice, i);
+
+        if (d->device == device) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+static unsigned free_place(const PviommuNest *nest)
+{
+    unsigned i = 0;
+
+    while (i < nest->devices->len &&
+           g_array_index(nest->devices, NestDevice, i).vdevice) {
+        i++;
+    }
+    return i;
+}
+
+static int enter(PviommuNest *nest, const VFIODevice *device)
+{
+    unsigned place = free_place(nest);
+    struct iommu_vdevice_alloc arg = {
+        .size = sizeof(arg),
+        .viommu_id = nest->viommu,
+        .dev_id = device->devid,
+        .virt_id = place,
+    };
+    int ret = pviommu_call(nest->parent->iommufd->fd, IOMMU_VDEVICE_ALLOC,
+                           &arg);
+
+    if (!ret) {
+        g_array_set_size(nest->devices, MAX(nest->devices->len, place + 1));
+        g_array_index(nest->devices, NestDevice, place) = (NestDevice) {
+            .device = device,
+            .vdevice = arg.out_vdevice_id,
+        };
+    }
+    return ret;
+}
+
+/* The nest that a device is in from now on */
+static int nest_of(PviommuTable *parent, const VFIODevice *device,
+                   PviommuNest **nest)
+{
+    int ret = -EINVAL;
+
+    if (!parent->views) {
+        parent->views = g_ptr_array_new();
+        parent->free_views = free_nests;
+    }
+    for (unsigned i = 0; i < parent->views->len; i++) {
+        *nest = g_ptr_array_index(parent->views, i);
+        if (device_in(*nest, device)) {
+            return 0;
+        }
+    }
+    for (unsigned i = 0; i < parent->views->len && ret == -EINVAL; i++) {
+        *nest = g_ptr_array_index(parent->views, i);
+        ret = enter(*nest, device);     /* EINVAL: behind another SMMU */
+    }
+    if (ret == -EINVAL) {
+        ret = add_nest(parent, device, nest) ?: enter(*nest, device);
+    }
+    return ret;
+}
+
+void pviommu_nest_forget(PviommuTable *parent, const VFIODevice *device)
+{
+    for (unsigned i = 0; parent->views && i < parent->views->len; i++) {
+        NestDevice *d = device_in(g_ptr_array_index(parent->views, i),
+                                  device);
+
+        if (d) {
+            d->device = NULL;
+            if (!pviommu_destroy(parent->iommufd->fd, d->vdevice)) {
+                d->vdevice = 0;
+            }
+        }
+    }
+}
+
+/* --- nested tables --- */
+
+PviommuTable *pviommu_nested_parent(const PviommuTable *table)
+{
+    return table->ops ? table->nested->parent : NULL;
+}
+
+/* S1ContextPtr, with memory attributes for what is read from there */
+static int alloc_hwpt(Stage *stage, const VFIODevice *device)
+{
+    enum { V = 1, S1_TRANSLATE = 5 << 1 };
+    enum { S1CIR_WBWA = 1 << 2, S1COR_WBWA = 1 << 4, S1CSH_INNER = 3 << 6 };
+    const PviommuNest *nest = stage->nest;
+    struct iommu_hwpt_arm_smmuv3 ste = {
+        .ste = {
+            cpu_to_le64((nest->base + stage->slot * DESCRIPTOR) |
+                        S1_TRANSLATE | V),
+            cpu_to_le64(S1CSH_INNER | S1COR_WBWA | S1CIR_WBWA),
+        },
+    };
+    struct iommu_hwpt_alloc arg = {
+        .size = sizeof(arg),
+        .dev_id = device->devid,
+        .pt_id = nest->viommu,
+        .data_type = IOMMU_HWPT_DATA_ARM_SMMUV3,
+        .data_len = sizeof(ste),
+        .data_uptr = (uintptr_t)&ste,
+    };
+    int ret = pviommu_call(nest->parent->iommufd->fd, IOMMU_HWPT_ALLOC, &arg);
+
+    stage->hwpt = arg.out_hwpt_id;
+    return ret;
+}
+
+static int add_stage(PviommuNested *nested, PviommuNest *nest,
+                     const VFIODevice *device)
+{
+    Stage stage = { .nest = nest };
+    int ret;
+
+    while (nest->used[stage.slot]) {
+        if (++stage.slot == SLOTS) {
+            return -ENOSPC;
+        }
+    }
+    write_descriptor(nest, stage.slot, &nested->guest);
+    ret = alloc_hwpt(&stage, device);
+    if (!ret) {
+        nest->used[stage.slot] = true;
+        g_array_append_val(nested->stages, stage);
+    }
+    return ret;
+}
+
+static int prepare(PviommuTable *table, const VFIODevice *device)
+{
+    PviommuNest *nest;
+
+    return nest_of(table->nested->parent, device, &nest);
+}
+
+static int attach(PviommuTable *table, const VFIODevice *device)
+{
+    PviommuNested *nested = table->nested;
+    PviommuNest *nest;
+    int ret = nest_of(nested->parent, device, &nest);
+
+    for (unsigned i = 0; i < nested->stages->len && !ret; i++) {
+        const Stage *stage = &g_array_index(nested->stages, Stage, i);
+
+        if (stage->nest == nest) {
+            return pviommu_attach(device, stage->hwpt);
+        }
+    }
+    ret = ret ?: add_stage(nested, nest, device);
+    return ret ?: pviommu_attach(device,
+                                 g_array_index(nested->stages, Stage,
+                                               nested->stages->len - 1).hwpt);
+}
+
+static int nested_invalidate(PviommuTable *table,
+                             const PviommuMapping *range)
+{
+    const PviommuNested *nested = table->nested;
+    int ret = 0;
+
+    for (unsigned i = 0; i < nested->stages->len && !ret; i++) {
+        ret = invalidate(&g_array_index(nested->stages, Stage, i),
+                         range->first, range->last);
+    }
+    return ret;
+}
+
+static int clear_stage(const Stage *stage)
+{
+    const PviommuNest *nest = stage->nest;
+    Commands commands = { .count = 0 };
+    int ret = 0;
+
+    qatomic_set(descriptor(nest, stage->slot), 0);
+    for (unsigned i = 0; i < nest->devices->len && !ret; i++) {
+        if (g_array_index(nest->devices, NestDevice, i).vdevice) {
+            add_command(&commands, CFGI_CD_ALL | (uint64_t)i << 32, 0);
+        }
+        if (commands.count == PAGES_MAX) {
+            ret = send_commands(nest, &commands);
+            commands.count = 0;
+        }
+    }
+    if (commands.count && !ret) {
+        ret = send_commands(nest, &commands);
+    }
+    return ret ?: invalidate(stage, 0, UINT64_MAX);
+}
+
+static int clear(PviommuTable *table)
+{
+    const PviommuNested *nested = table->nested;
+    int first_error = 0;
+
+    for (unsigned i = 0; i < nested->stages->len; i++) {
+        int ret = clear_stage(&g_array_index(nested->stages, Stage, i));
+
+        first_error = first_error ?: ret;
+    }
+    return first_error;
+}
+
+static void free_nested(PviommuTable *table)
+{
+    PviommuNested *nested = table->nested;
+
+    for (unsigned i = 0; i < nested->stages->len; i++) {
+        const Stage *stage = &g_array_index(nested->stages, Stage, i);
+        int ret = pviommu_destroy(table->iommufd->fd, stage->hwpt);
+
+        /* the ASID is another table's next */
+        if (!clear_stage(stage) && !ret) {
+            stage->nest->used[stage->slot] = false;
+        }
+    }
+    nested->parent->children--;
+    g_array_free(nested->stages, TRUE);
+    g_free(nested);
+    g_free(table);
+}
+
+static const PviommuNestedOps ops = {
+    .prepare = prepare,
+    .attach = attach,
+    .free = free_nested,
+    .invalidate = nested_invalidate,
+    .clear = clear,
+};
+
+PviommuTable *pviommu_nested_new(PviommuTable *parent,
+                                 const PviommuGuestTable *guest)
+{
+    PviommuNested *nested = g_new0(PviommuNested, 1);
+    PviommuTable *table = g_new0(PviommuTable, 1);
+
+    nested->parent = parent;
+    nested->guest = *guest;
+    nested->stages = g_array_new(FALSE, FALSE, sizeof(Stage));
+    parent->children++;
+    table->host.table = table;
+    table->iommufd = parent->iommufd;
+    table->ops = &ops;
+    table->nested = nested;
+    return table;
+}
