@@ -207,11 +207,15 @@ def findings(log=SANITIZER_LOG):
     """What sanitizers found since: errors anywhere, leaks of the library.
 
     The emulator itself frees little at its end, so a leak counts only if the
-    library is among its callers.
+    library is among its callers.  (The cache, where an emulator may be, has a
+    name like it.)
     """
+    cache = os.environ.get('PVIOMMU_CACHE')
     found = []
     for path in sorted(log.parent.glob(log.name + '.*')):
         text = path.read_text(errors='replace')
+        if cache:
+            text = text.replace(f'{cache}/', '')
         for part in re.split(r'\n(?=Direct leak|Indirect leak|SUMMARY)|\n\n',
                              text):
             if part.startswith('Direct leak'):
