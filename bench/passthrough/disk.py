@@ -4,8 +4,9 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from emulator import KINDS
-from pvlab import guest, host
+from emulator import KINDS, WALKED
+from pvlab import board, guest, host
+from pvlab.device import Device
 from pvlab.machine import Machine
 from pvlab.tap import same
 
@@ -16,6 +17,7 @@ DISK = f"0000:00:{SLOT:02x}.0"
 # The names that Linux has for the types of a group, and ours
 TYPES = {"DMA": "strict", "DMA-FQ": "lazy", "identity": "identity"}
 DEPTHS = (1, 32)
+SIZES_KIB = (4, 1024)
 # Short turns, and many: others may use the processor meanwhile
 MILLISECONDS, TURNS = 200, 8
 
@@ -25,13 +27,14 @@ class Reader:
 
     def __init__(self, kind, address, linux):
         """KIND: of the IOMMU.  ADDRESS: the host's, of the disk."""
+        where = board.here()
         self.kind = kind
         self.machine = Machine(
-            kind.name.replace(", ", "-"), FOLDER, [
-                "-accel", "kvm", "-cpu", "host", "-machine", "q35",
+            kind.name.replace(", ", "-").replace(" ", "-"), FOLDER, [
+                "-accel", "kvm", *where.words, "-cpu", "host",
                 *kind.words(), *kind.passed(address, SLOT),
-                *guest.arguments(linux, FOLDER / "guest.initrd",
-                                 memory=MEMORY)])
+                *guest.arguments(linux, FOLDER / linux.initrd,
+                                 memory=MEMORY, board=where)])
         self.linux = guest.Linux(self.machine)
 
     def boot(self):
@@ -48,13 +51,19 @@ class Reader:
         same(self.linux.group_type(DISK), wanted, "type of the disk's group")
         self.machine.qmp("stop")
 
-    def read(self, depth, milliseconds) -> float:
-        """Read 4 KiB at random: how many a second."""
+    def read(self, depth, milliseconds, kib=4) -> tuple[int, float]:
+        """Read at random: how many, and in how many seconds."""
         self.machine.qmp("cont")
         done, nanoseconds = map(int, self.linux.run(
-            f"/bin/reads /dev/nvme0n1 {depth} {milliseconds}").split())
+            f"/bin/reads /dev/nvme0n1 {depth} {milliseconds} {kib}").split())
         self.machine.qmp("stop")
-        return done / nanoseconds * 1e9
+        return done, nanoseconds / 1e9
+
+    def requests(self) -> int:
+        """How many there were; 0 if the IOMMU does not tell."""
+        if not self.kind.device or not self.kind.subject().ours:
+            return 0
+        return sum(Device(self.machine).requests().values())
 
 
 def measure(addresses, linux, tell, say, rounds):
@@ -75,6 +84,33 @@ def measure(addresses, linux, tell, say, rounds):
                 for depth in DEPTHS:
                     readers = readers[1:] + readers[:1]
                     for reader in readers:
+                        done, seconds = reader.read(depth, MILLISECONDS)
                         tell(what="read", kind=reader.kind.name, type=name,
-                             depth=depth, round=number,
-                             rate=reader.read(depth, MILLISECONDS))
+                             depth=depth, round=number, rate=done / seconds)
+
+
+def measure_tables(addresses, linux, tell, say, rounds):
+    """The same, one read at a time, of guests that have tables of their own
+    and others."""
+    with ExitStack() as running:
+        readers = []
+        for kind, address in zip(WALKED, addresses):
+            say(f"a guest boots: {kind.name}")
+            readers.append(Reader(kind, address, linux))
+            running.callback(readers[-1].machine.stop)
+            readers[-1].boot()
+        for wanted in ("DMA", "DMA-FQ"):
+            say(f"the disk is read, {TYPES[wanted]}")
+            for reader in readers:
+                if reader.kind.device:
+                    reader.set_type(wanted)
+            for number in range(rounds * TURNS):
+                for kib in SIZES_KIB:
+                    readers = readers[1:] + readers[:1]
+                    for reader in readers:
+                        before = reader.requests()
+                        done, seconds = reader.read(1, MILLISECONDS, kib)
+                        tell(what="walked", kind=reader.kind.name,
+                             type=TYPES[wanted], kib=kib, round=number,
+                             time=seconds / done * 1e6,
+                             requests=(reader.requests() - before) / done)

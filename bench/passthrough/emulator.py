@@ -37,10 +37,12 @@ class Kind(NamedTuple):
         return Subject(self.device)
 
     def words(self, properties="") -> list[str]:
-        """The words that bring it, and the iommufd object before it."""
+        """The words that bring it, if it is one, and the iommufd object
+        before it."""
         return ["-object", "iommufd,id=iommufd0"] * self.iommufd + \
-            self.subject().arguments(",".join(filter(
+            (self.subject().arguments(",".join(filter(
                 None, ["addr=4", self.properties, properties])))
+             if self.device else [])
 
     def passed(self, address, slot) -> list[str]:
         """The words that pass a device of the host through."""
@@ -55,6 +57,13 @@ KINDS = {kind.name: kind for kind in (
     Kind("ours, type1", OURS, "", False),
     Kind("stock, type1", STOCK, "", False),
     Kind("ours, container", OURS, "host-path=container", True))}
+# A guest's tables on a host that walks them, and what it is measured beside
+NONE, MAPPED, NESTED = "no IOMMU", "ours, MAP", "ours, nested"
+WALKED = (
+    Kind(NONE, "", "", True),
+    Kind("stock, iommufd", STOCK, "", True),
+    Kind(MAPPED, OURS, "", True),
+    Kind(NESTED, OURS, "guest-tables=on", True))
 
 
 class Cost(NamedTuple):

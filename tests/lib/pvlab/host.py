@@ -7,6 +7,7 @@ devices to vfio-pci and runs guests under KVM, which TCG carries.  What the
 program prints is relayed as it comes."""
 
 import os
+import re
 import shlex
 import shutil
 import time
@@ -18,6 +19,8 @@ from .machine import Machine
 from .wait import PATIENCE, Lost
 
 SHARE = "/run/share"
+# What UEFI says to a terminal, on every serial port
+TERMINAL = re.compile(r"\x1b\[[0-9;=?]*[A-Za-z]")
 # What a device that is to be passed through is called in the host: its slot.
 NVME = "0000:00:08.0"
 EDU = "0000:00:09.0"
@@ -155,4 +158,4 @@ class Host:
             if line.startswith("EXIT "):
                 self.status = int(line.split()[1])
                 return
-            yield line
+            yield TERMINAL.sub("", line)
