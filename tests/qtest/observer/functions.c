@@ -40,12 +40,16 @@ static int attach_hwpt(Function *f, Hwpt *hwpt)
     if (hwpt == old) {
         return 0;
     } else if ((!old || old->ioas != hwpt->ioas) &&
-               host_ioas_overlaps(hwpt->ioas, MSI_FIRST, MSI_LAST)) {
+               host_ioas_overlaps(hwpt->ioas, f->is.msi,
+                                  f->is.msi + (MSI_SIZE - 1))) {
         return -EADDRINUSE;
     } else if (hwpt->iommu != f->is.iommu) {
         return -EINVAL;
+    } else if (hwpt->view && !host_place_of(hwpt->view, f)) {
+        return -ENOENT;
     }
     f->hwpt = hwpt;
+    host_descriptor_load(f);
     host_hwpt_put(old);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "qemu/osdep.h"
 
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "preload.h"
 #include "tables.h"
@@ -33,6 +34,12 @@ static const char *const names[OBSERVER_CALL__MAX] = {
     [OBSERVER_CALL_BIND] = "bind",
     [OBSERVER_CALL_INFO] = "info",
     [OBSERVER_CALL_PROCESS] = "process",
+    [OBSERVER_CALL_PARENT] = "parent-alloc",
+    [OBSERVER_CALL_NESTED] = "nested-alloc",
+    [OBSERVER_CALL_VIOMMU] = "viommu-alloc",
+    [OBSERVER_CALL_VDEVICE] = "vdevice-alloc",
+    [OBSERVER_CALL_VEVENTQ] = "veventq-alloc",
+    [OBSERVER_CALL_INVALIDATE] = "invalidate",
     [OBSERVER_CALL_OTHER] = "other",
 };
 
@@ -144,6 +151,7 @@ static void put_context(Context *c)
     if (--c->users) {
         return;
     }
+    leaked += host_nests_free(c);
     while (!QLIST_EMPTY(&c->hwpts)) {
         host_hwpt_free(QLIST_FIRST(&c->hwpts));
         leaked++;
@@ -170,10 +178,13 @@ static void take_close(int fd)
     } else if (f) {
         if (f->context) {
             host_function_detach(f);
+            host_function_leaves(f);
             put_context(f->context);
         }
         QLIST_REMOVE(f, next);
         g_free(f);
+    } else {
+        host_events_close(fd);
     }
     g_mutex_unlock(&lock);
 }
@@ -215,7 +226,7 @@ char *iommufd_mappings(int fd)
 
     g_mutex_lock(&lock);
     f = function_at(fd);
-    if (f && host_ioas_of(f)) {
+    if (f && host_ioas_of(f) && !(f->hwpt && f->hwpt->view)) {
         held_print(host_ioas_of(f)->held, "", text);
     }
     g_mutex_unlock(&lock);
@@ -224,30 +235,18 @@ char *iommufd_mappings(int fd)
 
 bool iommufd_dma(int fd, hwaddr iova, void *data, uint64_t size, bool write)
 {
-    uint8_t *at = data;
+    bool done = false;
     Function *f;
 
     g_mutex_lock(&lock);
     f = function_at(fd);
-    while (f && host_ioas_of(f) && size) {
-        const Held *held =
-            held_at(held_at_or_after(host_ioas_of(f)->held, iova));
-        uint64_t part;
-        uint8_t *vaddr;
-
-        if (!held || held->first > iova ||
-            !strchr(held->perm, write ? 'w' : 'r')) {
-            break;
-        }
-        part = MIN(size - 1, held->last - iova) + 1;
-        vaddr = (uint8_t *)held->vaddr + (iova - held->first);
-        memcpy(write ? vaddr : at, write ? at : vaddr, part);
-        at += part;
-        iova += part;
-        size -= part;
+    if (f && f->hwpt && f->hwpt->view) {
+        done = host_nested_dma(f, iova, data, size, write);
+    } else if (f && host_ioas_of(f)) {
+        done = host_ioas_dma(host_ioas_of(f), iova, data, size, write);
     }
     g_mutex_unlock(&lock);
-    return !size;
+    return done;
 }
 
 static gboolean print_count(gpointer key, gpointer value, gpointer text)
@@ -271,7 +270,22 @@ static void print_context(const Context *c, GString *text)
 {
     Ioas *ioas;
     Hwpt *hwpt;
+    View *view;
+    Place *place;
+    Events *events;
 
+    QLIST_FOREACH(view, &c->views, next) {
+        g_string_append_printf(text, "viommu %u hwpt %u\n", view->id,
+                               view->parent->id);
+    }
+    QLIST_FOREACH(place, &c->places, next) {
+        g_string_append_printf(text, "vdevice %u viommu %u\n", place->id,
+                               place->view->id);
+    }
+    QLIST_FOREACH(events, &c->events, next) {
+        g_string_append_printf(text, "veventq %u viommu %u\n", events->id,
+                               events->view->id);
+    }
     QLIST_FOREACH(ioas, &c->ioases, next) {
         g_string_append_printf(text, "ioas %u mappings %d\n", ioas->id,
                                g_sequence_get_length(ioas->held));
@@ -289,8 +303,8 @@ char *iommufd_objects(void)
     Function *f;
 
     g_mutex_lock(&lock);
-    g_string_printf(text, "pinned %" PRIu64 "\nleaked %u\n", host_pinned(),
-                    leaked);
+    g_string_printf(text, "pinned %" PRIu64 "\nleaked %u\nunread %u\n",
+                    host_pinned(), leaked, host_unread());
     QLIST_FOREACH(c, &host_contexts, next) {
         g_string_append_printf(text, "context at %d\n", c->fd);
         print_context(c, text);
@@ -302,6 +316,68 @@ char *iommufd_objects(void)
     }
     g_mutex_unlock(&lock);
     return g_string_free(text, FALSE);
+}
+
+char *iommufd_descriptor(int fd)
+{
+    char *text = NULL;
+    Function *f;
+
+    g_mutex_lock(&lock);
+    f = function_at(fd);
+    if (f && f->hwpt && f->hwpt->view && f->descriptor[0]) {
+        text = g_strdup_printf(
+            "%" PRIx64 " %u %u %" PRIx64 " %" PRIx64, f->descriptor[1],
+            64 - (unsigned)(f->descriptor[0] & 63),
+            (unsigned)(f->descriptor[0] >> 48), f->descriptor[3],
+            f->hwpt->context);
+    }
+    g_mutex_unlock(&lock);
+    return text ?: g_strdup("");
+}
+
+bool iommufd_fault(int fd, const char *what)
+{
+    g_auto(GStrv) word = g_strsplit(what, ":", 0);
+    unsigned words = g_strv_length(word);
+    Function *f;
+
+    if (words < 3) {
+        return false;
+    }
+    g_mutex_lock(&lock);
+    f = function_at(fd);
+    for (unsigned i = words > 3 ? atoi(word[3]) : 1; f && i > 0; i--) {
+        host_event(f, g_ascii_strtoull(word[0], NULL, 16),
+                   g_ascii_strtoull(word[1], NULL, 16), *word[2] == 'w');
+    }
+    g_mutex_unlock(&lock);
+    return f;
+}
+
+bool iommufd_vevent(int fd, const char *text)
+{
+    uint8_t bytes[128];
+    unsigned size = 0, value;
+    Events *events = NULL;
+    Function *f;
+
+    while (size < sizeof(bytes) && sscanf(text + 2 * size, "%2x",
+                                          &value) == 1) {
+        bytes[size++] = value;
+    }
+    g_mutex_lock(&lock);
+    f = function_at(fd);
+    if (f && f->context) {
+        events = QLIST_FIRST(&f->context->events);
+    }
+    if (events && size) {
+        send(events->peer, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } else if (events) {
+        shutdown(events->peer, SHUT_WR);
+    }
+    g_mutex_unlock(&lock);
+    return events;
 }
 
 bool iommufd_refuse(const char *what)

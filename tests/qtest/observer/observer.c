@@ -307,6 +307,25 @@ static void set_fail(Object *obj, const char *value, Error **errp)
     }
 }
 
+static char *get_descriptor(Object *obj, Error **errp)
+{
+    return iommufd_descriptor(OBSERVER(obj)->vbasedev.fd);
+}
+
+static void set_fault(Object *obj, const char *value, Error **errp)
+{
+    if (!iommufd_fault(OBSERVER(obj)->vbasedev.fd, value)) {
+        error_setg(errp, "fault is TYPE:ADDRESS:r|w[:TIMES]");
+    }
+}
+
+static void set_vevent(Object *obj, const char *value, Error **errp)
+{
+    if (!iommufd_vevent(OBSERVER(obj)->vbasedev.fd, value)) {
+        error_setg(errp, "there are no events");
+    }
+}
+
 static void set_memlock(Object *obj, Visitor *v, const char *name,
                         void *opaque, Error **errp)
 {
@@ -323,6 +342,10 @@ static const Property properties[] = {
     DEFINE_PROP_UINT32("iommu", Observer, function.iommu, 0),
     DEFINE_PROP_UINT32("bits", Observer, function.bits, 64),
     DEFINE_PROP_BOOL("mdev", Observer, function.mdev, false),
+    DEFINE_PROP_UINT64("msi", Observer, function.msi, 0xfee00000),
+    DEFINE_PROP_BOOL("nests", Observer, function.nests, false),
+    DEFINE_PROP_UINT32("idr0", Observer, function.idr0, 0xb),
+    DEFINE_PROP_UINT32("idr5", Observer, function.idr5, 0x15),
 };
 
 static void observer_class_init(ObjectClass *oc, PviommuClassData *data)
@@ -344,6 +367,9 @@ static void observer_class_init(ObjectClass *oc, PviommuClassData *data)
     object_class_property_add_str(oc, "calls", get_calls, NULL);
     object_class_property_add_str(oc, "host", get_host, NULL);
     object_class_property_add_str(oc, "fail", NULL, set_fail);
+    object_class_property_add_str(oc, "descriptor", get_descriptor, NULL);
+    object_class_property_add_str(oc, "fault", NULL, set_fault);
+    object_class_property_add_str(oc, "vevent", NULL, set_vevent);
     object_class_property_add(oc, "memlock", "uint64", NULL, set_memlock,
                               NULL, NULL);
 }

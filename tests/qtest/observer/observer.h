@@ -22,15 +22,25 @@
  *   iommu      number of the host's IOMMU that the device is behind
  *   bits       width of its IOMMU
  *   mdev       it is a mediated device
+ *   msi        first of the 1 MiB that its IOMMU takes for interrupts
+ *   nests      its IOMMU is an SMMUv3 with both stages
+ *   idr0 idr5  what that has in these registers
  * Read by qom-get, one line of text for each entry:
  *   events     what was received, in order, since the last CLEAR
  *   mappings   what the device reaches: "FIRST LAST BLOCK+OFFSET r|w|rw";
  *              of vhost, what it keeps
+ *   descriptor what a nested function is translated by: "ROOT BITS ASID MAIR"
+ *              and the stream table entry's "S1CONTEXTPTR"; "" if by nothing
+ *   fault      written: "TYPE:ADDRESS:r|w[:TIMES]", all but the last
+ *              hexadecimal: what a nested function's SMMU has to tell
+ *   vevent     written: hexadecimal bytes, or "" to end all: what else is to
+ *              be read where such events are
  *   guard      "up" while VFIO's listener would store a refusal, not end QEMU
  * Of the model of the kernel, whichever observer is asked:
  *   calls      "CALL ERRNO TIMES" since QEMU started; errno 0 went well
  *   host       "pinned BYTES", "leaked OBJECTS" (which were there when
- *              /dev/iommu was closed), and a line for each that is there
+ *              /dev/iommu was closed), "unread BYTES" (of events), and a line
+ *              for each that is there
  *   fail       written, also with -device: "CALL:TIMES:ERRNO[:N]" has the
  *              next such calls refused, or the N-th and those after it
  *   memlock    most bytes that may be pinned
@@ -58,6 +68,12 @@ enum {
     OBSERVER_CALL_BIND,
     OBSERVER_CALL_INFO,
     OBSERVER_CALL_PROCESS,
+    OBSERVER_CALL_PARENT,       /* an HWPT_ALLOC, too */
+    OBSERVER_CALL_NESTED,       /* and that */
+    OBSERVER_CALL_VIOMMU,
+    OBSERVER_CALL_VDEVICE,
+    OBSERVER_CALL_VEVENTQ,
+    OBSERVER_CALL_INVALIDATE,
     OBSERVER_CALL_OTHER,
     OBSERVER_CALL__MAX,
 };

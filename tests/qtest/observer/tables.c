@@ -5,9 +5,11 @@
 #include "qemu/osdep.h"
 
 #include <linux/iommufd.h>
+#include <sys/mman.h>
 
 #include "system/memory.h"
 #include "tables.h"
+#include "versions.h"
 
 #define PAGE 4096ULL
 
@@ -76,6 +78,11 @@ static bool is_used(const Hwpt *hwpt)
     return false;
 }
 
+static bool is_busy(const Context *c, const Hwpt *hwpt)
+{
+    return is_used(hwpt) || host_is_nested_in(c, hwpt);
+}
+
 void host_ioas_free(Ioas *ioas)
 {
     QLIST_REMOVE(ioas, next);
@@ -129,6 +136,9 @@ static int pin(uint8_t *vaddr, uint64_t size)
     ram_addr_t first, last;
     MemoryRegion *mr = memory_region_from_host(vaddr, &first);
 
+    if (!mr && !msync(vaddr, size, MS_ASYNC)) {
+        return 0;       /* the emulator's own */
+    }
     return mr && !memory_region_is_ram_device(mr) &&
            memory_region_from_host(vaddr + (size - 1), &last) == mr
            ? 0 : -EFAULT;
@@ -184,8 +194,8 @@ static bool is_reserved(const Context *c, const Ioas *ioas, hwaddr first,
         }
     }
     QLIST_FOREACH(f, &host_functions, next) {
-        if (f->hwpt && f->hwpt->ioas == ioas && first <= MSI_LAST &&
-            last >= MSI_FIRST) {
+        if (f->hwpt && f->hwpt->ioas == ioas &&
+            first <= f->is.msi + (MSI_SIZE - 1) && last >= f->is.msi) {
             return true;
         }
     }
@@ -331,7 +341,7 @@ int host_hwpt_new(Context *c, Ioas *ioas, const Function *f, Hwpt **out)
     return ret;
 }
 
-static Function *find_function(const Context *c, uint32_t id)
+Function *host_find_function(const Context *c, uint32_t id)
 {
     Function *f;
 
@@ -346,13 +356,19 @@ static Function *find_function(const Context *c, uint32_t id)
 static int hwpt_alloc(Context *c, void *arg)
 {
     struct iommu_hwpt_alloc *cmd = arg;
+    bool parent = cmd->flags == IOMMU_HWPT_ALLOC_NEST_PARENT;
     int ret = host_refuses(OBSERVER_CALL_HWPT_ALLOC);
-    const Function *f = find_function(c, cmd->dev_id);
+    const Function *f = host_find_function(c, cmd->dev_id);
     Ioas *ioas = host_find_ioas(c, cmd->pt_id);
     Hwpt *hwpt;
 
+    if (!ret && parent) {
+        ret = host_refuses(OBSERVER_CALL_PARENT);
+    }
     if (ret) {
         return ret;
+    } else if (host_find_view(c, cmd->pt_id)) {
+        return host_nested_alloc(c, arg);
     } else if (cmd->__reserved) {
         return -EOPNOTSUPP;
     } else if (cmd->data_type != IOMMU_HWPT_DATA_NONE || cmd->data_len) {
@@ -361,11 +377,14 @@ static int hwpt_alloc(Context *c, void *arg)
         return -ENOENT;
     } else if (!ioas) {
         return -EINVAL;
-    } else if (cmd->flags) {
+    } else if (cmd->flags && !(parent && f->is.nests)) {
         return -EOPNOTSUPP;
     }
     ret = host_hwpt_new(c, ioas, f, &hwpt);
     cmd->out_hwpt_id = ret ? 0 : hwpt->id;
+    if (!ret) {
+        hwpt->parent = parent;
+    }
     return ret;
 }
 
@@ -390,7 +409,7 @@ static int destroy(Context *c, void *arg)
 
     if (ret) {
         return ret;
-    } else if ((hwpt && is_used(hwpt)) || find_function(c, cmd->id) ||
+    } else if ((hwpt && is_busy(c, hwpt)) || host_find_function(c, cmd->id) ||
                (ioas && (has_hwpt(c, ioas) || is_accessed(ioas)))) {
         return -EBUSY;
     } else if (hwpt) {
@@ -398,9 +417,22 @@ static int destroy(Context *c, void *arg)
     } else if (ioas) {
         host_ioas_free(ioas);
     } else {
-        return -ENOENT;
+        return host_nest_destroy(c, cmd->id);
     }
     return 0;
+}
+
+/* Of all functions there the first one's is told */
+static const Function *first_on(const Ioas *ioas)
+{
+    Function *f;
+
+    QLIST_FOREACH(f, &host_functions, next) {
+        if (f->hwpt && f->hwpt->ioas == ioas) {
+            break;
+        }
+    }
+    return f;
 }
 
 static int iova_ranges(Context *c, void *arg)
@@ -411,6 +443,7 @@ static int iova_ranges(Context *c, void *arg)
     struct iommu_iova_range range[2] = { { 0, UINT64_MAX } };
     int ret = host_refuses(OBSERVER_CALL_RANGES);
     uint32_t room = cmd->num_iovas;
+    const Function *f = first_on(ioas);
     Hwpt *hwpt;
 
     if (ret || !ioas) {
@@ -422,10 +455,10 @@ static int iova_ranges(Context *c, void *arg)
         }
     }
     cmd->num_iovas = 1;
-    if (is_reserved(c, ioas, MSI_FIRST, MSI_LAST)) {
-        range[1].start = MSI_LAST + 1;
+    if (f) {
+        range[1].start = f->is.msi + MSI_SIZE;
         range[1].last = range[0].last;
-        range[0].last = MSI_FIRST - 1;
+        range[0].last = f->is.msi - 1;
         cmd->num_iovas = 2;
     }
     cmd->out_iova_alignment = has_hwpt(c, ioas) ? PAGE : 1;
@@ -433,16 +466,6 @@ static int iova_ranges(Context *c, void *arg)
         memcpy(out, range, MIN(room, cmd->num_iovas) * sizeof(*out));
     }
     return cmd->num_iovas > room ? -EMSGSIZE : 0;
-}
-
-static int hw_info(Context *c, void *arg)
-{
-    struct iommu_hw_info *cmd = arg;
-
-    cmd->data_len = 0;
-    cmd->out_data_type = IOMMU_HW_INFO_TYPE_NONE;
-    cmd->out_capabilities = 0;
-    return host_refuses(OBSERVER_CALL_INFO);
 }
 
 /*
@@ -462,7 +485,15 @@ const HostCall host_context_calls[] = {
     { IOMMU_DESTROY, OBSERVER_CALL_DESTROY, .on_context = destroy },
     { IOMMU_IOAS_IOVA_RANGES, OBSERVER_CALL_RANGES,
       .on_context = iova_ranges },
-    { IOMMU_GET_HW_INFO, OBSERVER_CALL_INFO, .on_context = hw_info },
+    { IOMMU_GET_HW_INFO, OBSERVER_CALL_INFO, .on_context = host_hw_info },
+    { IOMMU_VIOMMU_ALLOC, OBSERVER_CALL_VIOMMU,
+      .on_context = host_viommu_alloc },
+    { IOMMU_VDEVICE_ALLOC, OBSERVER_CALL_VDEVICE,
+      .on_context = host_vdevice_alloc },
+    { IOMMU_VEVENTQ_ALLOC, OBSERVER_CALL_VEVENTQ,
+      .on_context = host_veventq_alloc },
+    { IOMMU_HWPT_INVALIDATE, OBSERVER_CALL_INVALIDATE,
+      .on_context = host_invalidate },
     { IOMMU_IOAS_CHANGE_PROCESS, OBSERVER_CALL_PROCESS,
       .on_context = change_process },
     { },

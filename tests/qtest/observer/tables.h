@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A host with iommufd, made of paper: what its three files share
+ * A host with iommufd, made of paper: what its files share
  *
  *   tables.c     calls on /dev/iommu
+ *   nests.c      those for tables that nest
+ *   walk.c       what a nested function reaches, and what is told of the rest
  *   functions.c  calls on device files of VFIO
  *   iommufd.c    system calls, and what the observer asks
  */
@@ -12,9 +14,8 @@
 #include "qemu/queue.h"
 #include "iommufd.h"
 
-/* Where an x86 IOMMU takes a write for an interrupt */
-#define MSI_FIRST 0xfee00000ULL
-#define MSI_LAST 0xfeefffffULL
+/* Bytes from HostFunction.msi on */
+#define MSI_SIZE 0x100000ULL
 
 /**
  * struct Ioas - addresses that lead to memory
@@ -35,6 +36,9 @@ typedef struct Ioas {
  * @bits: width of that
  * @automatic: the kernel made it when something was attached to the IOAS,
  *             and frees it with the last user
+ * @parent: others can nest in it
+ * @view: what it nests in, or NULL
+ * @context: the address of its context descriptor, for the stage of @view
  */
 typedef struct Hwpt {
     uint32_t id;
@@ -42,8 +46,52 @@ typedef struct Hwpt {
     uint32_t iommu;
     uint32_t bits;
     bool automatic;
+    bool parent;
+    struct View *view;
+    uint64_t context;
     QLIST_ENTRY(Hwpt) next;
 } Hwpt;
+
+/**
+ * struct View - a vIOMMU
+ * @id: its number
+ * @parent: what is behind its stage
+ */
+typedef struct View {
+    uint32_t id;
+    Hwpt *parent;
+    QLIST_ENTRY(View) next;
+} View;
+
+/**
+ * struct Place - a vDEVICE
+ * @id: its number
+ * @view: the vIOMMU that it is of
+ * @function: what is there
+ * @number: the guest's number for it
+ */
+typedef struct Place {
+    uint32_t id;
+    View *view;
+    struct Function *function;
+    uint64_t number;
+    QLIST_ENTRY(Place) next;
+} Place;
+
+/**
+ * struct Events - a vEVENTQ
+ * @id: its number
+ * @view: the vIOMMU that it is of
+ * @fd: where they are read, -1 when that is closed
+ * @peer: where they are written
+ */
+typedef struct Events {
+    uint32_t id;
+    View *view;
+    int fd;
+    int peer;
+    QLIST_ENTRY(Events) next;
+} Events;
 
 /**
  * struct Context - an open /dev/iommu
@@ -52,6 +100,9 @@ typedef struct Hwpt {
  * @last_id: the number that was given last
  * @ioases: all of them
  * @hwpts: all of them
+ * @views: all of them
+ * @places: all of them
+ * @events: all of them
  */
 typedef struct Context {
     int fd;
@@ -59,6 +110,9 @@ typedef struct Context {
     uint32_t last_id;
     QLIST_HEAD(, Ioas) ioases;
     QLIST_HEAD(, Hwpt) hwpts;
+    QLIST_HEAD(, View) views;
+    QLIST_HEAD(, Place) places;
+    QLIST_HEAD(, Events) events;
     QLIST_ENTRY(Context) next;
 } Context;
 
@@ -70,6 +124,7 @@ typedef struct Context {
  * @context: what it is bound to, or NULL
  * @hwpt: what it is attached to, or NULL
  * @access: the same, of a mediated device
+ * @descriptor: the context descriptor that its SMMU holds
  */
 typedef struct Function {
     HostFunction is;
@@ -78,6 +133,7 @@ typedef struct Function {
     Context *context;
     Hwpt *hwpt;
     Ioas *access;
+    uint64_t descriptor[8];
     QLIST_ENTRY(Function) next;
 } Function;
 
@@ -109,7 +165,33 @@ void host_hwpt_put(Hwpt *hwpt);
 void host_ioas_free(Ioas *ioas);
 void host_hwpt_free(Hwpt *hwpt);
 uint64_t host_pinned(void);
+Function *host_find_function(const Context *c, uint32_t id);
 bool host_ioas_overlaps(const Ioas *ioas, hwaddr first, hwaddr last);
+
+/* nests.c */
+int host_hw_info(Context *c, void *arg);
+int host_nested_alloc(Context *c, void *arg);
+int host_viommu_alloc(Context *c, void *arg);
+int host_vdevice_alloc(Context *c, void *arg);
+int host_veventq_alloc(Context *c, void *arg);
+int host_invalidate(Context *c, void *arg);
+View *host_find_view(const Context *c, uint32_t id);
+Place *host_place_of(const View *view, const Function *f);
+bool host_is_nested_in(const Context *c, const Hwpt *hwpt);
+int host_nest_destroy(Context *c, uint32_t id);
+unsigned host_nests_free(Context *c);
+void host_function_leaves(Function *f);
+bool host_events_close(int fd);
+unsigned host_unread(void);
+
+/* walk.c */
+bool host_ioas_dma(const Ioas *ioas, hwaddr iova, void *data, uint64_t size,
+                   bool write);
+bool host_nested_dma(Function *f, uint64_t iova, void *data, uint64_t size,
+                     bool write);
+void host_descriptor_load(Function *f);
+void host_event(const Function *f, unsigned type, uint64_t address,
+                bool write);
 
 /* functions.c */
 Ioas *host_ioas_of(const Function *f);
