@@ -221,6 +221,19 @@ static int place_descriptors(PviommuNest *nest)
     return ret;
 }
 
+/* Of a nest that goes before its parent does */
+static void remove_descriptors(const PviommuNest *nest)
+{
+    struct iommu_ioas_unmap arg = {
+        .size = sizeof(arg),
+        .ioas_id = nest->parent->ioas,
+        .iova = nest->base,
+        .length = descriptors_size(),
+    };
+
+    pviommu_call(nest->parent->iommufd->fd, IOMMU_IOAS_UNMAP, &arg);
+}
+
 /*
  * Of the lower half of the address space, walked in inner shareable,
  * write-back memory of 4 KiB granule; faults abort and are recorded; access
@@ -427,11 +440,19 @@ static int view_smmu(PviommuTable *parent, const VFIODevice *device,
         ret = alloc_viommu(fd, device->devid,
                            g_array_index(parent->hwpts, uint32_t, i), viommu);
     }
-    if (ret == -EINVAL) {
-        ret = pviommu_table_add_hwpt(parent, device) ?:
-              alloc_viommu(fd, device->devid,
-                           g_array_index(parent->hwpts, uint32_t,
-                                         parent->hwpts->len - 1), viommu);
+    if (ret != -EINVAL) {
+        return ret;
+    }
+    ret = pviommu_table_add_hwpt(parent, device);
+    if (!ret) {
+        uint32_t last = parent->hwpts->len - 1;
+        uint32_t hwpt = g_array_index(parent->hwpts, uint32_t, last);
+
+        ret = alloc_viommu(fd, device->devid, hwpt, viommu);
+        if (ret) {
+            pviommu_destroy(fd, hwpt);
+            g_array_set_size(parent->hwpts, last);
+        }
     }
     return ret;
 }
@@ -535,8 +556,17 @@ static int nest_of(PviommuTable *parent, const VFIODevice *device,
         *nest = g_ptr_array_index(parent->views, i);
         ret = enter(*nest, device);     /* EINVAL: behind another SMMU */
     }
-    if (ret == -EINVAL) {
-        ret = add_nest(parent, device, nest) ?: enter(*nest, device);
+    if (ret != -EINVAL) {
+        return ret;
+    }
+    ret = add_nest(parent, device, nest);
+    if (!ret) {
+        ret = enter(*nest, device);
+        if (ret) {
+            g_ptr_array_set_size(parent->views, parent->views->len - 1);
+            remove_descriptors(*nest);
+            free_nest(*nest);
+        }
     }
     return ret;
 }
