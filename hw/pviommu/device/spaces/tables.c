@@ -371,10 +371,11 @@ static int show(PviommuSpace *space, PviommuState want)
         if (stuck == was) {
             return ret;
         }
-    } else if (ret && table && !pviommu_table_user(s, table)) {
+    } else if (ret && table && !table->children &&
+               !pviommu_table_user(s, table)) {
         free_table(table);      /* made for nothing, or of no use */
     }
-    if (was) {
+    if (was || ret) {
         pviommu_tables_spare(s);
     }
     return ret;
