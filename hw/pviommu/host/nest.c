@@ -361,7 +361,8 @@ static void read_events(void *opaque)
         if (size < (ssize_t)sizeof(got.header)) {
             return;
         }
-        if (!(got.header.flags & IOMMU_VEVENTQ_FLAG_LOST_EVENTS)) {
+        if (size == sizeof(got) &&
+            !(got.header.flags & IOMMU_VEVENTQ_FLAG_LOST_EVENTS)) {
             report(nest, got.event.evt);
         }
     }

@@ -371,10 +371,8 @@ bool iommufd_vevent(int fd, const char *text)
     if (f && f->context) {
         events = QLIST_FIRST(&f->context->events);
     }
-    if (events && size) {
+    if (events) {
         send(events->peer, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } else if (events) {
-        shutdown(events->peer, SHUT_WR);
     }
     g_mutex_unlock(&lock);
     return events;

@@ -33,8 +33,8 @@
  *              and the stream table entry's "S1CONTEXTPTR"; "" if by nothing
  *   fault      written: "TYPE:ADDRESS:r|w[:TIMES]", all but the last
  *              hexadecimal: what a nested function's SMMU has to tell
- *   vevent     written: hexadecimal bytes, or "" to end all: what else is to
- *              be read where such events are
+ *   vevent     written: hexadecimal bytes, what else is to be read where such
+ *              events are
  *   guard      "up" while VFIO's listener would store a refusal, not end QEMU
  * Of the model of the kernel, whichever observer is asked:
  *   calls      "CALL ERRNO TIMES" since QEMU started; errno 0 went well
