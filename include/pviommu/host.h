@@ -159,7 +159,7 @@ bool pviommu_host_idle(const PviommuHost *host);
  *
  * VFIO and vDPA have; vhost asks for what it lacks.
  *
- * Return: true if so: then a table that the guest owns cannot serve it.
+ * Return: true if so: then it has to be told what a table of the guest's maps.
  */
 bool pviommu_host_wants_maps(const PviommuHost *host);
 
@@ -184,6 +184,30 @@ int pviommu_host_invalidate(PviommuHost *host, const PviommuMapping *range);
  * ROM, BARs of passed-through devices, nothing.
  */
 bool pviommu_read_entry(uint64_t address, uint64_t *entry, void *opaque);
+
+/**
+ * struct PviommuEntryCache - where entries were read last
+ * @page: guest-physical address of a page of table
+ * @at: where QEMU sees it; NULL for no page
+ */
+typedef struct PviommuEntryCache {
+    uint64_t page;
+    const uint64_t *at;
+} PviommuEntryCache;
+
+/**
+ * pviommu_read_entry_cached - as pviommu_read_entry(), many times
+ * @address: guest-physical, a multiple of 8
+ * @entry: where to put it
+ * @opaque: a PviommuEntryCache, all zeros at first
+ *
+ * The big lock is held from the first time to the last, so that memory stays
+ * where it is.
+ *
+ * Return: as pviommu_read_entry().
+ */
+bool pviommu_read_entry_cached(uint64_t address, uint64_t *entry,
+                               void *opaque);
 
 /**
  * pviommu_host_path - name the way mappings take

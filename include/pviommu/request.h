@@ -48,6 +48,7 @@ typedef enum PviommuMistake {
     PVIOMMU_MISTAKE_MAX_DOMAINS,
     PVIOMMU_MISTAKE_MAX_MAPPINGS,
     PVIOMMU_MISTAKE_FORMAT,           /* of a table, not the endpoint's */
+    PVIOMMU_MISTAKE_LARGE_TABLE,      /* more entries than a host is told of */
     PVIOMMU_MISTAKE__MAX,
 } PviommuMistake;
 

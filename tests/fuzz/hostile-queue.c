@@ -88,8 +88,7 @@ static size_t make_request(Hostile *h, uint8_t bytes[72])
         put(bytes, 4, 4, endpoint(h));
         return 72;
     case T_ATTACH_TABLE:
-        /* the listener has formats, the other observers have none */
-        put(bytes, 8, 4, hostile_below(h, 2) ? 5 << 3 : endpoint(h));
+        put(bytes, 8, 4, endpoint(h));
         make_table(h, bytes);
         return 36;
     default:

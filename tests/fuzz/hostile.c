@@ -257,8 +257,8 @@ void hostile_step(Hostile *h)
 Hostile *hostile_start(uint64_t seed)
 {
     static const char *const properties[] = {
-        NULL, "boot-bypass=off,guest-tables=on",
-        "granule=64k,max-domains=2", "guest-tables=on",
+        NULL, "boot-bypass=off,guest-tables=on,max-mappings=2000",
+        "granule=64k,max-domains=2", "guest-tables=on,max-mappings=2000",
         "max-mappings=20,keep-bypass=off,iommu_platform=on",
     };
     Hostile *h = g_new0(Hostile, 1);

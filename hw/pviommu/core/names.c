@@ -34,6 +34,7 @@ static const char *const mistake_names[PVIOMMU_MISTAKE__MAX] = {
     [PVIOMMU_MISTAKE_MAX_DOMAINS] = "max-domains",
     [PVIOMMU_MISTAKE_MAX_MAPPINGS] = "max-mappings",
     [PVIOMMU_MISTAKE_FORMAT] = "format",
+    [PVIOMMU_MISTAKE_LARGE_TABLE] = "large-table",
 };
 
 static const char *const status_names[PVIOMMU_S__MAX] = {

@@ -10,26 +10,57 @@
 
 #include "system/address-spaces.h"
 #include "qemu/atomic.h"
+#include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "pviommu/host.h"
+#include "pviommu/table.h"
 
-bool pviommu_read_entry(uint64_t address, uint64_t *entry, void *opaque)
+/* Where QEMU sees @size bytes of a table, all in one block; NULL for nowhere */
+static const uint64_t *find(uint64_t address, hwaddr size)
 {
-    hwaddr offset, size = sizeof(*entry);
+    hwaddr offset, found = size;
     MemoryRegion *mr;
     const uint64_t *at;
 
-    RCU_READ_LOCK_GUARD();
     mr = address_space_translate(&address_space_memory, address, &offset,
-                                 &size, false, MEMTXATTRS_UNSPECIFIED);
-    if (size < sizeof(*entry) || !memory_region_is_ram(mr) || mr->readonly ||
+                                 &found, false, MEMTXATTRS_UNSPECIFIED);
+    if (found < size || !memory_region_is_ram(mr) || mr->readonly ||
         memory_region_is_ram_device(mr)) {
-        return false;
+        return NULL;
     }
     at = (const uint64_t *)((char *)memory_region_get_ram_ptr(mr) + offset);
-    if (!QEMU_PTR_IS_ALIGNED(at, sizeof(*at))) {
-        return false;           /* a block that no board has */
+    /* one that is not aligned is a block that no board has */
+    return QEMU_PTR_IS_ALIGNED(at, sizeof(*at)) ? at : NULL;
+}
+
+bool pviommu_read_entry(uint64_t address, uint64_t *entry, void *opaque)
+{
+    const uint64_t *at;
+
+    RCU_READ_LOCK_GUARD();
+    at = find(address, sizeof(*entry));
+    if (!at) {
+        return false;
     }
     *entry = le64_to_cpu(qatomic_read(at));
+    return true;
+}
+
+bool pviommu_read_entry_cached(uint64_t address, uint64_t *entry,
+                               void *opaque)
+{
+    PviommuEntryCache *cache = opaque;
+    uint64_t offset = address % PVIOMMU_TABLE_SIZE;
+
+    g_assert(bql_locked());
+    if (!cache->at || cache->page != address - offset) {
+        RCU_READ_LOCK_GUARD();
+        cache->page = address - offset;
+        cache->at = find(cache->page, PVIOMMU_TABLE_SIZE);
+        if (!cache->at) {
+            return pviommu_read_entry(address, entry, NULL);
+        }
+    }
+    *entry = le64_to_cpu(qatomic_read(cache->at + offset / sizeof(*entry)));
     return true;
 }

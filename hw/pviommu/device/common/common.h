@@ -28,6 +28,7 @@
 #include "pviommu/iommu.h"
 #include "pviommu/iommufd.h"
 #include "pviommu/request.h"
+#include "pviommu/shadow.h"
 
 OBJECT_DECLARE_SIMPLE_TYPE(PviommuDevice, PVIOMMU_DEVICE)
 
@@ -89,7 +90,7 @@ typedef struct PviommuSpaceOps PviommuSpaceOps;
  * @passthrough: a VFIO device asked for the space
  * @errnos_told: errnos of the host that the operator was told of, a bit each
  * @blocked_told: the operator was told that the space is blocked
- * @table_told: and that somebody cannot follow the guest's table
+ * @table_told: and that the guest does not announce what its table maps
  * @regions: reserved regions of the host, before those of the machine
  */
 typedef struct PviommuSpace {
@@ -190,6 +191,7 @@ typedef enum PviommuScope {
  * @requestq: queue 0
  * @eventq: queue 1
  * @more: goes on with requests after a full batch
+ * @swept: entries of guests' tables that the batch had to be read for
  * @spaces: PviommuSpace *, owned, for the life of the device; those that are
  *          parked serve again
  * @overdue: forces those of them that are overdue
@@ -247,6 +249,7 @@ struct PviommuDevice {
     GRWLock lock;
     unsigned walks;
     QEMUBH *more;
+    uint64_t swept;
     GPtrArray *spaces;
     QEMUBH *overdue;
     GPtrArray *endpoints;

@@ -27,6 +27,10 @@ void pviommu_change_finish(PviommuDevice *s, PviommuChange *change)
 {
     GPtrArray *tables;
 
+    if (change->kind == PVIOMMU_CHANGE_SWITCH && change->from &&
+        change->from != change->to) {
+        pviommu_shadow_settle(s, change->from);
+    }
     pviommu_write_lock(s);
     tables = pviommu_change_commit(s->iommu, change);
     pviommu_write_unlock(s);
@@ -51,43 +55,41 @@ static int stop(const PviommuPiece *piece, void *opaque)
 static int apply_map(PviommuDevice *s, PviommuChange *change)
 {
     const PviommuMapping *m = &change->mapping;
-    PviommuTarget bad, t = { 0 };
-    PviommuSpace *space;
-    bool any = false;
-    int ret = 0;
+    PviommuTarget t = { 0 };
+    int ret = pviommu_targets_map(s, change->domain, t, m);
 
-    while (!ret && pviommu_target_next(change->domain, &t)) {
-        any = true;
-        ret = pviommu_host_map(t.host, m, NULL);
-        if (ret && pviommu_target_spare(s, &t)) {
-            ret = 0;
-        }
-    }
-    if (!ret) {
-        if (any && (m->flags & PVIOMMU_MAP_F_MMIO) &&
-            !pviommu_pieces_foreach(m, NULL, stop, NULL)) {
-            s->counters.mmio_left_out++;
-        }
-        return 0;
-    }
-
-    bad = t;
-    space = pviommu_target_space(s, &bad);
-    pviommu_space_refused(space, "a mapping", -ret);
-    /* The guest may not look at the status (Linux does not): say it here */
-    pviommu_fault_add(space, m->first,
-                      m->flags & (PVIOMMU_MAP_F_READ | PVIOMMU_MAP_F_WRITE),
-                      PVIOMMU_FAULT_R_MAPPING);
-    t = (PviommuTarget) { 0 };
-    while (pviommu_target_next(change->domain, &t) && t.host != bad.host) {
-        if (pviommu_host_unmap(t.host, m)) {
-            pviommu_target_lose(s, &t);
-        }
-    }
-    if (ret == PVIOMMU_HOST_LOST) {
-        pviommu_target_lose(s, &bad);
+    if (!ret && (m->flags & PVIOMMU_MAP_F_MMIO) &&
+        pviommu_target_next(change->domain, &t) &&
+        !pviommu_pieces_foreach(m, NULL, stop, NULL)) {
+        s->counters.mmio_left_out++;
     }
     return ret;
+}
+
+static int apply_invalidate(PviommuDevice *s, PviommuChange *change)
+{
+    int shadow, walked;
+
+    pviommu_shadow_settle(s, change->domain);
+    shadow = pviommu_shadow_follow(s, change->domain, &change->mapping, NULL);
+    walked = pviommu_targets_invalidate(s, change->domain, &change->mapping);
+    return shadow ?: walked;
+}
+
+static int apply_switch(PviommuDevice *s, PviommuChange *change)
+{
+    PviommuSpace *space = space_of(change->group);
+    int ret = 0;
+
+    if (pviommu_domain_shadowed(change->to) &&
+        pviommu_space_is_shadowed(space)) {
+        /* What the others in the domain hold is that of their last request */
+        ret = pviommu_shadow_follow(s, change->to, &pviommu_all_memory,
+                                    space);
+    } else if (pviommu_space_is_shadowed(space)) {
+        ret = pviommu_shadow_build(s, change->to);
+    }
+    return ret ?: pviommu_space_switch(space);
 }
 
 /* Map again what was removed from @target, up to the mapping at @end */
@@ -155,7 +157,7 @@ int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
             pviommu_change_force(s, change);
             return 0;
         }
-        ret = pviommu_space_switch(space_of(group));
+        ret = apply_switch(s, change);
         break;
     case PVIOMMU_CHANGE_MAP:
         ret = apply_map(s, change);
@@ -164,8 +166,7 @@ int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
         ret = apply_unmap(s, change);
         break;
     case PVIOMMU_CHANGE_INVALIDATE:
-        ret = pviommu_targets_invalidate(s, change->domain,
-                                         &change->mapping);
+        ret = apply_invalidate(s, change);
         break;
     case PVIOMMU_CHANGE_NONE:
         break;

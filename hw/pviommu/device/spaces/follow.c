@@ -57,21 +57,20 @@ static bool follow_mapping(Follow *follow, PviommuTarget *target,
 static void follow_domain(PviommuDomain *domain, void *opaque)
 {
     const Follow *follow = opaque;
-    PviommuTarget target = { 0 };
+    PviommuTarget target = {
+        .shadows = pviommu_domain_table(domain) != NULL,
+    };
 
     if (pviommu_domain_bypass(domain)) {
         return;
     }
-    if (pviommu_domain_table(domain)) {
+    if (pviommu_domain_table(domain) && !follow->present) {
         /*
-         * Which IOVAs lead to memory that left, only the guest's table knows,
-         * and it may have changed since
+         * Who walks the guest's table keeps what nobody knows of: which IOVAs
+         * lead to memory that left, the table said, and may have changed since
          */
-        if (!follow->present) {
-            pviommu_targets_invalidate(follow->device, domain,
-                                       &pviommu_all_memory);
-        }
-        return;
+        pviommu_targets_invalidate(follow->device, domain,
+                                   &pviommu_all_memory);
     }
     while (pviommu_target_next(domain, &target)) {
         PviommuMappingIter iter = { 0 };

@@ -149,6 +149,36 @@ static int show_bypass(PviommuMirror *mirror)
     return 0;
 }
 
+/* Somebody waits to be told of mappings, and the guest was not asked to */
+static void say_stale(PviommuSpace *space)
+{
+    g_autofree char *name = NULL;
+
+    if (space->table_told) {
+        return;
+    }
+    space->table_told = true;
+    name = pviommu_space_name(space);
+    warn_report("pviommu: the guest translates for %s by a page table of its "
+                "own, and was not asked to announce new entries, as vDPA was "
+                "not known of: the device may reach less than it should. "
+                "Start with guest-tables=off", name);
+}
+
+/* If a table of the guest's decides, find out what those need who cannot ask */
+static int show_table(PviommuMirror *mirror, PviommuDomain *domain)
+{
+    PviommuSpace *space = &mirror->parent_obj;
+
+    if (!pviommu_space_is_shadowed(space)) {
+        return 0;
+    }
+    if (!pviommu_group_formats(space->group).announced) {
+        say_stale(space);
+    }
+    return pviommu_shadow_build(space->device, domain);
+}
+
 static int show_domain(PviommuMirror *mirror, PviommuState want)
 {
     PviommuSpace *space = &mirror->parent_obj;
@@ -166,7 +196,8 @@ static int show_domain(PviommuMirror *mirror, PviommuState want)
         return ret;
     }
     if (want == PVIOMMU_TRANSLATED) {
-        ret = pviommu_host_fill(&mirror->host,
+        ret = show_table(mirror, domain) ?:
+              pviommu_host_fill(&mirror->host,
                                 pviommu_domain_mappings(domain));
         if (ret) {
             pviommu_host_clear(&mirror->host);
@@ -197,10 +228,10 @@ static PviommuHost *served(PviommuSpace *space)
 /* QEMU translates each access, unless somebody waits to be told of mappings */
 static PviommuFormats formats(PviommuSpace *space)
 {
-    return (PviommuFormats) {
-        .offered = pviommu_host_wants_maps(&mirror_of(space)->host)
-                   ? 0 : PVIOMMU_FORMATS_ALL,
-    };
+    if (pviommu_host_wants_maps(&mirror_of(space)->host)) {
+        return pviommu_shadow_formats(space->device);
+    }
+    return (PviommuFormats) { .offered = PVIOMMU_FORMATS_ALL };
 }
 
 static bool held(PviommuSpace *space)
@@ -423,28 +454,24 @@ static IOMMUTLBEntry translate(IOMMUMemoryRegion *mr, hwaddr addr,
     return entry;
 }
 
-/*
- * Somebody waits to be told of mappings, and a table has none to tell: a
- * device that is plugged is refused.  Others cannot be (vDPA)
- */
-static void replay_no_table(PviommuMirror *mirror, IOMMUNotifier *notifier)
+/* A device joins those for whom a table of the guest's decides */
+static bool replay_table(PviommuMirror *mirror, IOMMUNotifier *notifier,
+                         PviommuDomain *domain)
 {
     PviommuSpace *space = &mirror->parent_obj;
-    g_autofree char *name = pviommu_space_name(space);
     Error *err = NULL;
 
-    error_setg(&err, "pviommu: the guest translates for %s by a page table of "
-               "its own, which the host does not follow", name);
-    error_append_hint(&err, "Plug it elsewhere, or start with "
-                      "guest-tables=off.\n");
-    if (pviommu_host_refuse(&mirror->host, notifier, err) ||
-        space->table_told) {
-        return;
+    if (!(notifier->notifier_flags & IOMMU_NOTIFIER_MAP) ||
+        mirror->host.switching) {
+        return false;
     }
-    space->table_told = true;
-    warn_report("pviommu: the guest translates for %s by a page table of its "
-                "own, which vDPA does not follow: the device reaches nothing. "
-                "Start with guest-tables=off", name);
+    if (pviommu_shadow_build(space->device, domain)) {
+        error_setg(&err, "pviommu: the page table of the guest that the "
+                   "device joins is too large");
+        pviommu_host_refuse(&mirror->host, notifier, err);
+        return false;
+    }
+    return true;
 }
 
 static void replay(IOMMUMemoryRegion *mr, IOMMUNotifier *notifier)
@@ -453,11 +480,11 @@ static void replay(IOMMUMemoryRegion *mr, IOMMUNotifier *notifier)
     PviommuGroup *group = mirror->parent_obj.group;
     PviommuDomain *domain = pviommu_group_domain(group);
 
-    if (domain && pviommu_domain_table(domain)) {
-        if (notifier->notifier_flags & IOMMU_NOTIFIER_MAP) {
-            replay_no_table(mirror, notifier);
-        }
-    } else if (pviommu_group_state(group) == PVIOMMU_TRANSLATED) {
+    if (pviommu_group_state(group) != PVIOMMU_TRANSLATED) {
+        return;
+    }
+    if (!pviommu_domain_table(domain) ||
+        replay_table(mirror, notifier, domain)) {
         pviommu_host_replay(&mirror->host, notifier,
                             pviommu_domain_mappings(domain));
     }

@@ -244,12 +244,18 @@ void pviommu_table_lose(PviommuDevice *s, PviommuTable *table);
 
 /**
  * struct PviommuTarget - a place that holds the mappings of a domain
+ * @shadows: of a domain with a table of the guest's, only the places that hold
+ *           its shadow
+ * @except: an address space to be left out, or NULL
  * @host: the place
  * @space: whose address space it is; NULL when it is a host page table
  *
- * The rest is private to pviommu_target_next(), all zeros to start.
+ * The first two are the caller's.  The rest is private to
+ * pviommu_target_next(), all zeros to start.
  */
 typedef struct PviommuTarget {
+    bool shadows;
+    const PviommuSpace *except;
     PviommuHost *host;
     PviommuSpace *space;
     unsigned table;
@@ -266,6 +272,21 @@ typedef struct PviommuTarget {
  * Return: whether there is one more.
  */
 bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target);
+
+/**
+ * pviommu_targets_map - map at all places, or at none
+ * @s: the device
+ * @domain: the domain
+ * @walk: which places
+ * @m: the mapping
+ *
+ * A refusal is told to the operator, and to the guest as a fault.
+ *
+ * Return: 0, or the negative errno of the host; PVIOMMU_HOST_LOST when an
+ * endpoint had to be blocked.
+ */
+int pviommu_targets_map(PviommuDevice *s, PviommuDomain *domain,
+                        PviommuTarget walk, const PviommuMapping *m);
 
 /**
  * pviommu_targets_invalidate - end what anybody keeps of a guest's table
@@ -309,6 +330,87 @@ void pviommu_target_lose(PviommuDevice *s, PviommuTarget *target);
  * Return: true if it was a host page table that no endpoint uses: it is gone.
  */
 bool pviommu_target_spare(PviommuDevice *s, PviommuTarget *target);
+
+/**
+ * pviommu_shadow_formats - tables that can serve who must be told of mappings
+ * @s: the device
+ *
+ * Return: all, with new entries to be announced; none where the host's pages
+ * are larger than those of tables.
+ */
+PviommuFormats pviommu_shadow_formats(const PviommuDevice *s);
+
+/**
+ * pviommu_space_is_shadowed - whether somebody has to be told of a table
+ * @space: the space
+ *
+ * Return: true if a table of the guest's decides, and who mirrors the space
+ * cannot ask.
+ */
+bool pviommu_space_is_shadowed(PviommuSpace *space);
+
+/**
+ * pviommu_shadow_build - give a domain a shadow
+ * @s: the device
+ * @domain: any; nothing is done if it has one, or has no table of the guest's
+ *
+ * Whoever holds it is filled by the caller.
+ *
+ * Return: 0, or a negative errno: then it has none.
+ */
+int pviommu_shadow_build(PviommuDevice *s, PviommuDomain *domain);
+
+/**
+ * pviommu_shadow_plan - have a shadow follow its table
+ * @s: the device
+ * @domain: a domain with a table of the guest's
+ * @range: @range.first to @range.last
+ *
+ * Return: the plan, enacted, to be carried to the hosts and freed; NULL as
+ * pviommu_plan_new().
+ */
+PviommuPlan *pviommu_shadow_plan(PviommuDevice *s, PviommuDomain *domain,
+                                 const PviommuMapping *range);
+
+/**
+ * pviommu_shadow_verdict - say whether a plan is all that there was to do
+ * @plan: the plan, enacted
+ *
+ * Return: 0, or a negative errno.
+ */
+int pviommu_shadow_verdict(const PviommuPlan *plan);
+
+/**
+ * pviommu_shadow_drop - take the shadow from a domain
+ * @s: the device
+ * @domain: a domain with a table of the guest's; no host holds it any more
+ */
+void pviommu_shadow_drop(PviommuDevice *s, PviommuDomain *domain);
+
+/**
+ * pviommu_shadow_follow - have a shadow, and all who hold it, follow its table
+ * @s: the device
+ * @domain: a domain; nothing is done if it has no shadow
+ * @range: @range.first to @range.last
+ * @except: a space that does not hold it yet, or NULL
+ *
+ * Whatever it returns, nothing is left on a host in the range that the table
+ * did not hold when it was read.  Of what is new, the first that a host refuses
+ * and all behind it stays out, but for what that host held before.
+ *
+ * Return: 0, or the negative errno of the host; PVIOMMU_HOST_LOST when an
+ * endpoint had to be blocked.
+ */
+int pviommu_shadow_follow(PviommuDevice *s, PviommuDomain *domain,
+                          const PviommuMapping *range,
+                          const PviommuSpace *except);
+
+/**
+ * pviommu_shadow_settle - give a shadow up if nobody needs it any more
+ * @s: the device
+ * @domain: any
+ */
+void pviommu_shadow_settle(PviommuDevice *s, PviommuDomain *domain);
 
 /**
  * pviommu_change_apply - carry a change to the host, or take it back

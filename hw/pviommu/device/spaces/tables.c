@@ -219,8 +219,8 @@ static int nested_table(const PviommuTableSpace *ts,
     return ret;
 }
 
-static int filled_table(const PviommuTableSpace *ts,
-                        const PviommuMappings *mappings, PviommuTable **table)
+static int filled_table(const PviommuTableSpace *ts, PviommuDomain *domain,
+                        PviommuTable **table)
 {
     PviommuTable *made;
     int ret = pviommu_table_new(ts->iommufd, first_device(ts), false, &made);
@@ -228,7 +228,8 @@ static int filled_table(const PviommuTableSpace *ts,
     if (ret) {
         return ret;
     }
-    ret = pviommu_host_fill(&made->host, mappings);
+    ret = pviommu_shadow_build(ts->parent_obj.device, domain) ?:
+          pviommu_host_fill(&made->host, pviommu_domain_mappings(domain));
     if (ret) {
         pviommu_table_free(made);
         return ret;
@@ -237,24 +238,26 @@ static int filled_table(const PviommuTableSpace *ts,
     return 0;
 }
 
-static int domain_table(const PviommuTableSpace *ts, PviommuTable **table)
+static int domain_table(PviommuTableSpace *ts, PviommuTable **table)
 {
     const PviommuSpace *space = &ts->parent_obj;
     PviommuDomain *domain = pviommu_group_domain(space->group);
     const PviommuGuestTable *guest = pviommu_domain_table(domain);
+    bool nests = guest && !pviommu_space_is_shadowed(&ts->parent_obj);
     GPtrArray *tables = pviommu_domain_opaque(domain);
     PviommuTable *made;
     int ret;
 
     for (unsigned i = 0; tables && i < tables->len; i++) {
         made = g_ptr_array_index(tables, i);
-        if (made->iommufd == ts->iommufd) {
+        if (made->iommufd == ts->iommufd &&
+            nests == (pviommu_nested_parent(made) != NULL)) {
             *table = made;
             return 0;
         }
     }
-    ret = guest ? nested_table(ts, guest, &made)
-                : filled_table(ts, pviommu_domain_mappings(domain), &made);
+    ret = nests ? nested_table(ts, guest, &made)
+                : filled_table(ts, domain, &made);
     if (ret) {
         return ret;
     }
@@ -469,8 +472,8 @@ static uint32_t learn_formats(PviommuSpace *space, const VFIODevice *device)
     if (found) {
         pviommu_host_info_add_msi(space);
     } else if (err) {
-        info_report("pviommu: %s is mapped by requests, as the host walks no "
-                    "table of the guest's: %s", device->name,
+        info_report("pviommu: the guest is to announce what its tables map "
+                    "for %s, as the host walks none: %s", device->name,
                     error_get_pretty(err));
         error_free(err);
     }
@@ -597,7 +600,7 @@ static PviommuFormats formats(PviommuSpace *space)
     for (unsigned i = 0; i < ts->members->len; i++) {
         found.offered &= g_array_index(ts->members, Member, i).formats;
     }
-    return found;
+    return found.offered ? found : pviommu_shadow_formats(space->device);
 }
 
 static bool held(PviommuSpace *space)

@@ -20,6 +20,9 @@
  */
 #define WRITABLE_MAX (64 * 1024)
 
+/* Entries of tables to be read before others have their turn */
+#define SWEPT_MAX (64 * 1024)
+
 /* What became of a request on the host, for the log */
 enum { HOST_NOT_ASKED = 1 };
 
@@ -216,6 +219,7 @@ void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
     unsigned budget = virtio_queue_get_num(vdev, virtio_get_queue_index(vq));
     bool any = false;
 
+    s->swept = 0;
     if (!(vdev->status & VIRTIO_CONFIG_S_DRIVER_OK)) {
         return;     /* too early: no buffer may be consumed yet */
     }
@@ -229,7 +233,7 @@ void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
             virtqueue_push(vq, elem, handle_one(s, elem));
             g_free(elem);
             any = true;
-            budget--;
+            budget = s->swept < SWEPT_MAX ? budget - 1 : 0;
         }
         if (!budget) {
             qemu_bh_schedule(s->more);
