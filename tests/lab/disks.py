@@ -16,9 +16,9 @@ def run(lab, name, rows, append="", kind=Cases, **how):
             lab.case(each, method, cases, *words)
 
 
-def tables(lab):
+def tables(lab, kind=Cases):
     """A case for hosts whose tables can be read."""
-    return [("host-holds-what-is-mapped", Cases.host_holds)] \
+    return [("host-holds-what-is-mapped", kind.host_holds)] \
         if lab.shows_tables else []
 
 

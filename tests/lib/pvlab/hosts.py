@@ -27,10 +27,13 @@ class Kind:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-def x86(linux) -> Kind:
+def x86(linux, patched=None) -> Kind:
     """With VT-d and SVM.  Its root is this machine's own, read-only over 9p,
     so it has the very emulator, library and checkout, and LINUX, the kernel
-    that its guests boot as well."""
+    that its guests boot as well, or PATCHED."""
+    settings = {"PVIOMMU_KERNEL": str(linux.folder)}
+    if patched:
+        settings["PVIOMMU_PATCHED_KERNEL"] = str(patched.folder)
     return Kind(
         board.PC,
         ("-cpu", "EPYC-v4,+svm", "-machine", "q35,kernel-irqchip=split",
@@ -39,7 +42,7 @@ def x86(linux) -> Kind:
         "iommu=pt mitigations=off",
         (*MODULES, "kvm_amd"),
         "mount -t 9p -o $options,ro,cache=loose root /host || poweroff -f",
-        sys.executable, {"PVIOMMU_KERNEL": str(linux.folder)})
+        sys.executable, settings)
 
 
 # Folders of this machine are in it by the names that they have here

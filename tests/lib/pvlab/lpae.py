@@ -16,6 +16,10 @@ class Table:
     """The table, which changes no entry but those it is told to."""
 
     FORMAT = ARM_LPAE
+    NEXT = VALID | TABLE            # of what leads to a table
+    LEAF = LEAF
+    PAGE = TABLE                    # of a leaf in the last level
+    ATTRIBUTES = 0xFF               # normal memory, write-back
 
     def __init__(self, qtest, memory, bits=48):
         """MEMORY: where its tables are, from the root on, as many as it
@@ -23,7 +27,7 @@ class Table:
         self._qtest = qtest
         self._free = memory
         self.bits = bits
-        self.attributes = 0xFF          # normal memory, write-back
+        self.attributes = self.ATTRIBUTES
         self.root = self._more()
 
     def _more(self) -> int:
@@ -44,16 +48,17 @@ class Table:
             where = table + 8 * (iova >> 39 - 9 * each & 511)
             found = self._qtest.peek(where, 64)
             if not found & VALID:
-                found = self._more() | TABLE | VALID
+                found = self._more() | self.NEXT
                 self.store(where, found)
             table = found & ~0xFFF & (1 << 48) - 1
         return table + 8 * (iova >> 39 - 9 * level & 511)
 
-    def map(self, iova, phys, pages=1, flags=LEAF):
+    def map(self, iova, phys, pages=1, flags=None):
         """Pages become present, or lead elsewhere."""
+        flags = self.LEAF if flags is None else flags
         for i in range(pages):
             self.store(self.entry(iova + i * PAGE),
-                       phys + i * PAGE | flags | TABLE)
+                       phys + i * PAGE | flags | self.PAGE)
 
     def unmap(self, iova, pages=1):
         """Pages are there no more."""
