@@ -120,6 +120,91 @@ static void look(Tables *tables, uint64_t iova)
     }
 }
 
+/* What a sweep of a few pages finds, against each page by itself */
+typedef struct Swept {
+    Tables *tables;
+    uint64_t next;          /* the first page that is not judged yet */
+    PviommuMapping before;
+} Swept;
+
+static void check_page(Swept *s, const PviommuMapping *run)
+{
+    uint64_t size = 0, phys = 0;
+    uint32_t flags = 0;
+    bool there = naive_walk(&s->tables->memory, &s->tables->table, s->next,
+                            &size, &phys, &flags);
+
+    g_assert_cmpint(there, ==, run != NULL);
+    if (run) {
+        g_assert_cmphex(phys, ==, run->phys + (s->next - run->first));
+        g_assert_cmphex(flags, ==, run->flags);
+    }
+    s->next += 4096;
+}
+
+static void found(const PviommuMapping *run, void *opaque)
+{
+    Swept *s = opaque;
+
+    g_assert_cmphex(run->first, <=, run->last);
+    g_assert_cmphex(run->first, >=, s->next);
+    g_assert_false(s->before.last && s->before.last + 1 == run->first &&
+                   s->before.flags == run->flags &&
+                   s->before.phys + (run->first - s->before.first) ==
+                   run->phys);
+    while (s->next < run->first) {
+        check_page(s, NULL);
+    }
+    while (s->next - 1 != run->last) {
+        check_page(s, run);
+    }
+    s->before = *run;
+}
+
+static void sweep(Tables *tables, uint64_t iova, unsigned pages)
+{
+    uint64_t first = iova & -UINT64_C(4096);
+    uint64_t end = first + pages * UINT64_C(4096);
+    Swept swept = { .tables = tables, .next = first };
+    PviommuSweep how = {
+        .read = memory_read, .read_opaque = &tables->memory,
+        .found = found, .found_opaque = &swept,
+        .left = pages * 3,
+    };
+
+    if (end < first) {
+        return;         /* it would be around the end of the space */
+    }
+    if (pviommu_table_sweep(&tables->table, first, end - 1, &how)) {
+        while (swept.next != end) {
+            check_page(&swept, NULL);
+        }
+    } else {
+        g_assert_cmpuint(how.left, ==, 0);
+    }
+}
+
+/* All of it, as far as it goes: each run begins and ends as it says */
+static void found_any(const PviommuMapping *run, void *opaque)
+{
+    Swept s = { .tables = opaque, .next = run->first };
+
+    check_page(&s, run);
+    s.next = run->last & -UINT64_C(4096);
+    check_page(&s, run);
+}
+
+static void sweep_all(Tables *tables)
+{
+    PviommuSweep how = {
+        .read = memory_read, .read_opaque = &tables->memory,
+        .found = found_any, .found_opaque = tables,
+        .left = 2000,
+    };
+
+    pviommu_table_sweep(&tables->table, 0, UINT64_MAX, &how);
+}
+
 /* An address whose indices are those of a few entries, or any */
 static void ask(Tables *tables, Input *input)
 {
@@ -139,6 +224,10 @@ static void ask(Tables *tables, Input *input)
     }
     look(tables, iova);
     look(tables, -iova);
+    sweep(tables, iova, 1 + how);
+    if (how & 4) {
+        sweep_all(tables);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
