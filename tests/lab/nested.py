@@ -79,8 +79,7 @@ class Guest(Driven):
         """All but context descriptors, and doorbells."""
         return {page: entry
                 for page, entry in super().held(endpoint).items()
-                if page < HIGH and
-                not tables.MSI_FIRST <= page <= tables.MSI_LAST}
+                if page < HIGH and page not in tables.DOORBELLS}
 
     def own_pages(self):
         """The context descriptors, as long as there is what they are in."""

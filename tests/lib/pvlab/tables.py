@@ -20,7 +20,7 @@ PRESENT, PAGEMAP_FRAME = 1 << 63, (1 << 55) - 1
 READER = smmu if os.uname().machine == "aarch64" else vtd
 # Where an Arm host puts the page to which devices write interrupts
 # (MSI_IOVA_BASE in drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3.h)
-MSI_FIRST, MSI_LAST = 0x8000, 0x80FF
+DOORBELLS = range(0x8000, 0x8100) if READER is smmu else range(0)
 
 
 def prepare() -> bool:
