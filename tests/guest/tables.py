@@ -75,6 +75,14 @@ class Tables(Disks):
         same(self.device.mistakes(), {}, "the guest's mistakes")
         same(self.device.refused(), {}, "statuses other than OK")
 
+    def outlived(self):
+        """Disks are linked to the IOMMU, so that they are shut down before
+        it."""
+        for driver, (disk, address) in DISKS.items():
+            found = self.linux.run(f"ls /sys/bus/pci/devices/{address}/")
+            check("supplier:virtio:virtio" in found,
+                  f"{disk} ({driver}) has no link: {found}")
+
     def rebind(self):
         """Endpoints lose their driver and get it again."""
         for driver, (_, address) in DISKS.items():
@@ -118,6 +126,7 @@ def cases(wanted, more):
     """What is common to all boots with tables, and MORE."""
     return {"type": lambda guest: guest.types_are(wanted),
             "data-without-map": Tables.no_requests,
+            "disks-are-shut-down-first": Tables.outlived,
             "identity-and-back":
                 lambda guest: guest.switch("identity", wanted),
             **more, "poweroff": Tables.poweroff}
