@@ -320,10 +320,11 @@ static int invalidate(const Stage *stage, uint64_t first, uint64_t last)
 
 /* --- events --- */
 
-static void report(const PviommuNest *nest, const uint64_t *event)
+static void report(const PviommuNest *nest,
+                   const struct iommu_vevent_arm_smmuv3 *event)
 {
     enum { F_TRANSLATION = 0x10, F_PERMISSION = 0x13 };
-    uint64_t head = le64_to_cpu(event[0]);
+    uint64_t head = le64_to_cpu(event->evt[0]);
     unsigned type = head & 0xff, number = head >> 32;
     PviommuIommufd *iommufd = nest->parent->iommufd;
     const NestDevice *d;
@@ -340,8 +341,8 @@ static void report(const PviommuNest *nest, const uint64_t *event)
                        PVIOMMU_FAULT_R_UNKNOWN);
         return;
     }
-    iommufd->fault(iommufd->opaque, d->device, le64_to_cpu(event[2]),
-                   extract64(le64_to_cpu(event[1]), 35, 1)
+    iommufd->fault(iommufd->opaque, d->device, le64_to_cpu(event->evt[2]),
+                   extract64(le64_to_cpu(event->evt[1]), 35, 1)
                    ? PVIOMMU_FAULT_F_READ : PVIOMMU_FAULT_F_WRITE,
                    PVIOMMU_FAULT_R_MAPPING);
 }
@@ -363,7 +364,7 @@ static void read_events(void *opaque)
         }
         if (size == sizeof(got) &&
             !(got.header.flags & IOMMU_VEVENTQ_FLAG_LOST_EVENTS)) {
-            report(nest, got.event.evt);
+            report(nest, &got.event);
         }
     }
 }
