@@ -332,6 +332,18 @@ void pviommu_target_lose(PviommuDevice *s, PviommuTarget *target);
 bool pviommu_target_spare(PviommuDevice *s, PviommuTarget *target);
 
 /**
+ * pviommu_target_refused - a place refuses what cannot be done without
+ * @s: the device
+ * @target: the place; a walk may go on with it
+ * @what: what was refused, for the message
+ * @err: a positive errno
+ *
+ * Return: false if it could be spared; else its endpoints are blocked.
+ */
+bool pviommu_target_refused(PviommuDevice *s, PviommuTarget *target,
+                            const char *what, int err);
+
+/**
  * pviommu_shadow_formats - tables that can serve who must be told of mappings
  * @s: the device
  *

@@ -10,21 +10,11 @@
 
 #include "spaces/spaces.h"
 
-static int refused(PviommuDevice *s, PviommuTarget *target, const char *what,
-                   int ret)
+/* Have every place unmap a set, or map it again as it did before */
+static int carry(PviommuDevice *s, PviommuDomain *domain, PviommuTarget t,
+                 const PviommuMappings *set, bool again)
 {
-    if (pviommu_target_spare(s, target)) {
-        return 0;
-    }
-    pviommu_space_refused(pviommu_target_space(s, target), what, -ret);
-    pviommu_target_lose(s, target);
-    return PVIOMMU_HOST_LOST;
-}
-
-static int remove_all(PviommuDevice *s, PviommuDomain *domain,
-                      PviommuTarget t, const PviommuMappings *set)
-{
-    int first_error = 0;
+    int lost = 0;
 
     while (pviommu_target_next(domain, &t)) {
         PviommuMappingIter iter = { 0 };
@@ -32,36 +22,16 @@ static int remove_all(PviommuDevice *s, PviommuDomain *domain,
         int ret = 0;
 
         while (!ret && pviommu_mappings_next(set, &iter, UINT64_MAX, &m)) {
-            ret = pviommu_host_unmap(t.host, &m);
+            ret = again ? pviommu_host_map(t.host, &m, NULL)
+                        : pviommu_host_unmap(t.host, &m);
         }
-        if (ret) {
-            ret = refused(s, &t, "to remove a mapping", ret);
-            first_error = first_error ?: ret;
-        }
-    }
-    return first_error;
-}
-
-/* Map again what the hosts held before */
-static int put_back(PviommuDevice *s, PviommuDomain *domain, PviommuTarget t,
-                    const PviommuMappings *set)
-{
-    int first_error = 0;
-
-    while (pviommu_target_next(domain, &t)) {
-        PviommuMappingIter iter = { 0 };
-        PviommuMapping m;
-        int ret = 0;
-
-        while (!ret && pviommu_mappings_next(set, &iter, UINT64_MAX, &m)) {
-            ret = pviommu_host_map(t.host, &m, NULL);
-        }
-        if (ret) {
-            ret = refused(s, &t, "a mapping that it had", ret);
-            first_error = first_error ?: ret;
+        if (ret && pviommu_target_refused(s, &t, again
+                                          ? "a mapping that it had"
+                                          : "to remove a mapping", -ret)) {
+            lost = PVIOMMU_HOST_LOST;
         }
     }
-    return first_error;
+    return lost;
 }
 
 static int add_all(PviommuDevice *s, PviommuPlan *plan, PviommuTarget walk)
@@ -77,7 +47,7 @@ static int add_all(PviommuDevice *s, PviommuPlan *plan, PviommuTarget walk)
         pviommu_write_lock(s);
         pviommu_plan_retract(plan, m.first);
         pviommu_write_unlock(s);
-        ret = put_back(s, plan->domain, walk, plan->back) ?: ret;
+        ret = carry(s, plan->domain, walk, plan->back, true) ?: ret;
     }
     return ret;
 }
@@ -107,7 +77,7 @@ int pviommu_shadow_follow(PviommuDevice *s, PviommuDomain *domain,
         pviommu_shadow_drop(s, domain);
         return PVIOMMU_HOST_LOST;
     }
-    gone = remove_all(s, domain, walk, plan->gone);
+    gone = carry(s, domain, walk, plan->gone, false);
     come = add_all(s, plan, walk) ?: pviommu_shadow_verdict(plan);
     pviommu_plan_free(plan);
     return gone ?: come;

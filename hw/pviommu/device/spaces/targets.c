@@ -77,19 +77,17 @@ int pviommu_targets_invalidate(PviommuDevice *s, PviommuDomain *domain,
                                const PviommuMapping *range)
 {
     PviommuTarget target = { 0 };
-    int first_error = 0;
+    int lost = 0;
 
     while (pviommu_target_next(domain, &target)) {
         int ret = pviommu_host_invalidate(target.host, range);
 
-        if (ret && !pviommu_target_spare(s, &target)) {
-            pviommu_space_refused(pviommu_target_space(s, &target),
-                                  "to invalidate a table", -ret);
-            pviommu_target_lose(s, &target);
-            first_error = first_error ?: PVIOMMU_HOST_LOST;
+        if (ret && pviommu_target_refused(s, &target, "to invalidate a table",
+                                          -ret)) {
+            lost = PVIOMMU_HOST_LOST;
         }
     }
-    return first_error;
+    return lost;
 }
 
 PviommuSpace *pviommu_target_space(PviommuDevice *s,
@@ -113,6 +111,17 @@ bool pviommu_target_spare(PviommuDevice *s, PviommuTarget *target)
     if (pviommu_target_space(s, target)) {
         return false;
     }
+    pviommu_target_lose(s, target);
+    return true;
+}
+
+bool pviommu_target_refused(PviommuDevice *s, PviommuTarget *target,
+                            const char *what, int err)
+{
+    if (pviommu_target_spare(s, target)) {
+        return false;
+    }
+    pviommu_space_refused(pviommu_target_space(s, target), what, err);
     pviommu_target_lose(s, target);
     return true;
 }
