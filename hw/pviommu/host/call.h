@@ -46,4 +46,16 @@ int pviommu_attach(const VFIODevice *device, uint32_t id);
  */
 int pviommu_table_add_hwpt(PviommuTable *table, const VFIODevice *device);
 
+/**
+ * pviommu_table_unmap - unmap in the IOAS of a table
+ * @table: the table, not a nested one
+ * @iova: first byte
+ * @length: bytes; 2^64 - 1, from 0 on, for all; where to put how many were
+ *          mapped there
+ *
+ * Return: 0, or a negative errno.
+ */
+int pviommu_table_unmap(const PviommuTable *table, uint64_t iova,
+                        uint64_t *length);
+
 #endif /* PVIOMMU_HOST_CALL_H */

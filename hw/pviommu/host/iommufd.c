@@ -365,7 +365,8 @@ static bool is_whole(const PviommuTable *table, const PviommuMapping *mapping,
            (length >= expected.least || table->partial);
 }
 
-static int unmap(const PviommuTable *table, uint64_t iova, uint64_t *length)
+int pviommu_table_unmap(const PviommuTable *table, uint64_t iova,
+                        uint64_t *length)
 {
     struct iommu_ioas_unmap arg = {
         .size = sizeof(arg),
@@ -388,7 +389,7 @@ static int table_clear(void *receiver)
         return table->ops->clear(table);
     }
     table->partial = false;
-    return unmap(table, 0, &length);
+    return pviommu_table_unmap(table, 0, &length);
 }
 
 static int table_unmap(void *receiver, const PviommuMapping *mapping)
@@ -400,7 +401,7 @@ static int table_unmap(void *receiver, const PviommuMapping *mapping)
     if (length == 0 || length == UINT64_MAX) {
         return table_clear(table);      /* the kernel's word for all of it */
     }
-    ret = unmap(table, mapping->first, &length);
+    ret = pviommu_table_unmap(table, mapping->first, &length);
     if (ret && ret != -ENOENT) {
         return ret;
     }

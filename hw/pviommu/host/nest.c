@@ -2,8 +2,7 @@
 /*
  * pviommu: page tables of the guest's that an SMMUv3 of the host walks
  *
- * Sources: Arm's IHI 0070 (context descriptors, stream table entries,
- * commands, events), include/uapi/linux/iommufd.h, and of Linux 7.3
+ * Sources: include/uapi/linux/iommufd.h, and of Linux 7.3
  * drivers/iommu/arm/arm-smmu-v3/arm-smmu-v3-iommufd.c.
  *
  * A nest is the guest's view of one SMMU: a vIOMMU on an HWPT of the parent,
@@ -15,26 +14,14 @@
  */
 #include "qemu/osdep.h"
 
-#include <sys/ioctl.h>
-#include <linux/iommufd.h>
 #include <glib-unix.h>
 
 #include "qapi/error.h"
-#include "qemu/bswap.h"
 #include "qemu/main-loop.h"
 #include "qemu/range.h"
-#include "qemu/units.h"
 #include "pviommu/nest.h"
 #include "call.h"
-
-/* As many as there are ASIDs everywhere: 8 bits */
-#define SLOTS 256
-#define DESCRIPTOR 64
-
-/* Pages beyond which one command for all of the table is cheaper */
-#define PAGES_MAX 64
-
-#define TABLE_BITS 12
+#include "smmuv3.h"
 
 /* Events that wait in the host's kernel; more are counted there and lost */
 #define EVENTS_MAX 64
@@ -57,7 +44,7 @@ typedef struct NestDevice {
  * @events: its vEVENTQ
  * @events_fd: where that is read; -1 where Linux has none (before 6.15)
  * @devices: NestDevice
- * @descriptors: SLOTS of DESCRIPTOR bytes, in pages of their own
+ * @descriptors: one for each ASID, in pages of their own
  * @base: where the SMMU finds them
  * @used: which of them are
  */
@@ -69,7 +56,7 @@ typedef struct PviommuNest {
     GArray *devices;
     uint64_t *descriptors;
     uint64_t base;
-    bool used[SLOTS];
+    bool used[PVIOMMU_SMMU_ASIDS];
 } PviommuNest;
 
 /**
@@ -113,32 +100,6 @@ static int alloc_viommu(int fd, uint32_t device, uint32_t hwpt,
 
 /* --- what a host can do --- */
 
-static int smmu_registers(int fd, uint32_t device,
-                          struct iommu_hw_info_arm_smmuv3 *info)
-{
-    struct iommu_hw_info arg = {
-        .size = sizeof(arg),
-        .dev_id = device,
-        .data_len = sizeof(*info),
-        .data_uptr = (uintptr_t)info,
-    };
-    int ret = pviommu_call(fd, IOMMU_GET_HW_INFO, &arg);
-
-    return ret ?: arg.out_data_type == IOMMU_HW_INFO_TYPE_ARM_SMMUV3
-                  ? 0 : -ENODEV;
-}
-
-/* What R-TABLE-11 takes for granted; the fields that iommufd.h lets us read */
-static bool walks_lpae(const struct iommu_hw_info_arm_smmuv3 *info)
-{
-    enum { TTF_AARCH64 = 2, STALL_FORCED = 2, TT_BIG_ENDIAN = 3 };
-
-    return (extract32(info->idr[0], 2, 2) & TTF_AARCH64) &&
-           extract32(info->idr[0], 21, 2) != TT_BIG_ENDIAN &&
-           extract32(info->idr[0], 24, 2) != STALL_FORCED &&
-           extract32(info->idr[5], 4, 1);       /* pages of 4 KiB */
-}
-
 /* A parent, and a view of the SMMU on it */
 static int try_nest(PviommuIommufd *iommufd, const VFIODevice *device)
 {
@@ -161,14 +122,15 @@ static int try_nest(PviommuIommufd *iommufd, const VFIODevice *device)
 uint32_t pviommu_nest_formats(PviommuIommufd *iommufd,
                               const VFIODevice *device, Error **errp)
 {
-    struct iommu_hw_info_arm_smmuv3 info = { 0 };
+    bool walks;
     int ret;
 
-    if (device->mdev || smmu_registers(iommufd->fd, device->devid, &info)) {
+    if (device->mdev ||
+        pviommu_smmu_walks_lpae(iommufd->fd, device->devid, &walks)) {
         error_setg(errp, "its IOMMU is not of a kind that can");
         return 0;
     }
-    if (!walks_lpae(&info)) {
+    if (!walks) {
         error_setg(errp, "its SMMU does not walk tables of this kind");
         return 0;
     }
@@ -186,12 +148,14 @@ uint32_t pviommu_nest_formats(PviommuIommufd *iommufd,
 
 static uint64_t *descriptor(const PviommuNest *nest, unsigned slot)
 {
-    return nest->descriptors + slot * (DESCRIPTOR / sizeof(uint64_t));
+    return nest->descriptors +
+           slot * (PVIOMMU_SMMU_DESCRIPTOR / sizeof(uint64_t));
 }
 
 static size_t descriptors_size(void)
 {
-    return ROUND_UP(SLOTS * DESCRIPTOR, qemu_real_host_page_size());
+    return ROUND_UP(PVIOMMU_SMMU_ASIDS * PVIOMMU_SMMU_DESCRIPTOR,
+                    qemu_real_host_page_size());
 }
 
 /* The last addresses that the parent translates; no guest's RAM is there */
@@ -221,130 +185,21 @@ static int place_descriptors(PviommuNest *nest)
     return ret;
 }
 
-/* Of a nest that goes before its parent does */
-static void remove_descriptors(const PviommuNest *nest)
-{
-    struct iommu_ioas_unmap arg = {
-        .size = sizeof(arg),
-        .ioas_id = nest->parent->ioas,
-        .iova = nest->base,
-        .length = descriptors_size(),
-    };
-
-    pviommu_call(nest->parent->iommufd->fd, IOMMU_IOAS_UNMAP, &arg);
-}
-
-/*
- * Of the lower half of the address space, walked in inner shareable,
- * write-back memory of 4 KiB granule; faults abort and are recorded; access
- * flags are not set by hardware.  Its output is cut to what the SMMU has.
- */
-static void write_descriptor(const PviommuNest *nest, unsigned slot,
-                             const PviommuGuestTable *guest)
-{
-    uint64_t *word = descriptor(nest, slot);
-    uint64_t first = 0;
-
-    first = deposit64(first, 0, 6, 64 - guest->input_bits);     /* T0SZ */
-    first = deposit64(first, 8, 2, 1);          /* IR0 */
-    first = deposit64(first, 10, 2, 1);         /* OR0 */
-    first = deposit64(first, 12, 2, 3);         /* SH0 */
-    first = deposit64(first, 30, 1, 1);         /* EPD1 */
-    first = deposit64(first, 31, 1, 1);         /* V */
-    first = deposit64(first, 32, 3, 5);         /* IPS: 48 bits */
-    first = deposit64(first, 41, 1, 1);         /* AA64 */
-    first = deposit64(first, 45, 1, 1);         /* R */
-    first = deposit64(first, 46, 1, 1);         /* A */
-    first = deposit64(first, 47, 1, 1);         /* ASET */
-    first = deposit64(first, 48, 16, slot);     /* ASID */
-    word[1] = cpu_to_le64(guest->root);         /* TTB0 */
-    word[2] = 0;
-    word[3] = cpu_to_le64(guest->attributes);   /* MAIR */
-    qatomic_store_release(&word[0], cpu_to_le64(first));
-}
-
-/* --- commands --- */
-
-enum {
-    CFGI_CD_ALL = 0x06,
-    TLBI_NH_ASID = 0x11,
-    TLBI_NH_VA = 0x12,
-};
-
-typedef struct Commands {
-    struct iommu_viommu_arm_smmuv3_invalidate command[PAGES_MAX];
-    unsigned count;
-} Commands;
-
-static void add_command(Commands *commands, uint64_t low, uint64_t high)
-{
-    struct iommu_viommu_arm_smmuv3_invalidate *command =
-        &commands->command[commands->count++];
-
-    command->cmd[0] = cpu_to_le64(low);
-    command->cmd[1] = cpu_to_le64(high);
-}
-
-/* In one call, which returns when the SMMU has done all of them */
-static int send_commands(const PviommuNest *nest, Commands *commands)
-{
-    struct iommu_hwpt_invalidate arg = {
-        .size = sizeof(arg),
-        .hwpt_id = nest->viommu,
-        .data_uptr = (uintptr_t)commands->command,
-        .data_type = IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
-        .entry_len = sizeof(commands->command[0]),
-        .entry_num = commands->count,
-    };
-
-    return pviommu_call(nest->parent->iommufd->fd, IOMMU_HWPT_INVALIDATE,
-                        &arg);
-}
-
-static int invalidate(const Stage *stage, uint64_t first, uint64_t last)
-{
-    uint64_t pages = (last - first) >> TABLE_BITS;      /* less one */
-    uint64_t asid = (uint64_t)stage->slot << 48;
-    Commands commands = { .count = 0 };
-
-    if (pages >= PAGES_MAX) {
-        add_command(&commands, TLBI_NH_ASID | asid, 0);
-    } else {
-        for (uint64_t i = 0; i <= pages; i++) {
-            add_command(&commands, TLBI_NH_VA | asid,
-                        first + (i << TABLE_BITS));
-        }
-    }
-    return send_commands(stage->nest, &commands);
-}
-
 /* --- events --- */
 
-static void report(const PviommuNest *nest,
-                   const struct iommu_vevent_arm_smmuv3 *event)
+static void report(const PviommuNest *nest, const PviommuSmmuEvent *event)
 {
-    enum { F_TRANSLATION = 0x10, F_PERMISSION = 0x13 };
-    uint64_t head = le64_to_cpu(event->evt[0]);
-    unsigned type = head & 0xff, number = head >> 32;
     PviommuIommufd *iommufd = nest->parent->iommufd;
     const NestDevice *d;
 
-    if (number >= nest->devices->len) {
+    if (event->device >= nest->devices->len) {
         return;
     }
-    d = &g_array_index(nest->devices, NestDevice, number);
-    if (!d->device) {
-        return;
+    d = &g_array_index(nest->devices, NestDevice, event->device);
+    if (d->device) {
+        iommufd->fault(iommufd->opaque, d->device, event->address,
+                       event->access, event->reason);
     }
-    if (type < F_TRANSLATION || type > F_PERMISSION) {
-        iommufd->fault(iommufd->opaque, d->device, 0, 0,
-                       PVIOMMU_FAULT_R_UNKNOWN);
-        return;
-    }
-    iommufd->fault(iommufd->opaque, d->device, le64_to_cpu(event->evt[2]),
-                   extract64(le64_to_cpu(event->evt[1]), 35, 1)
-                   ? PVIOMMU_FAULT_F_READ : PVIOMMU_FAULT_F_WRITE,
-                   PVIOMMU_FAULT_R_MAPPING);
 }
 
 /* A header without an event says that some were lost */
@@ -364,7 +219,9 @@ static void read_events(void *opaque)
         }
         if (size == sizeof(got) &&
             !(got.header.flags & IOMMU_VEVENTQ_FLAG_LOST_EVENTS)) {
-            report(nest, &got.event);
+            PviommuSmmuEvent event = pviommu_smmu_read_event(&got.event);
+
+            report(nest, &event);
         }
     }
 }
@@ -542,6 +399,7 @@ static int enter(PviommuNest *nest, const VFIODevice *device)
 static int nest_of(PviommuTable *parent, const VFIODevice *device,
                    PviommuNest **nest)
 {
+    uint64_t size = descriptors_size();
     int ret = -EINVAL;
 
     if (!parent->views) {
@@ -566,7 +424,7 @@ static int nest_of(PviommuTable *parent, const VFIODevice *device,
         ret = enter(*nest, device);
         if (ret) {
             g_ptr_array_set_size(parent->views, parent->views->len - 1);
-            remove_descriptors(*nest);
+            pviommu_table_unmap(parent, (*nest)->base, &size);
             free_nest(*nest);
         }
     }
@@ -595,19 +453,11 @@ PviommuTable *pviommu_nested_parent(const PviommuTable *table)
     return table->ops ? table->nested->parent : NULL;
 }
 
-/* S1ContextPtr, with memory attributes for what is read from there */
 static int alloc_hwpt(Stage *stage, const VFIODevice *device)
 {
-    enum { V = 1, S1_TRANSLATE = 5 << 1 };
-    enum { S1CIR_WBWA = 1 << 2, S1COR_WBWA = 1 << 4, S1CSH_INNER = 3 << 6 };
     const PviommuNest *nest = stage->nest;
-    struct iommu_hwpt_arm_smmuv3 ste = {
-        .ste = {
-            cpu_to_le64((nest->base + stage->slot * DESCRIPTOR) |
-                        S1_TRANSLATE | V),
-            cpu_to_le64(S1CSH_INNER | S1COR_WBWA | S1CIR_WBWA),
-        },
-    };
+    struct iommu_hwpt_arm_smmuv3 ste = pviommu_smmu_stream_entry(
+        nest->base + stage->slot * PVIOMMU_SMMU_DESCRIPTOR);
     struct iommu_hwpt_alloc arg = {
         .size = sizeof(arg),
         .dev_id = device->devid,
@@ -629,11 +479,12 @@ static int add_stage(PviommuNested *nested, PviommuNest *nest,
     int ret;
 
     while (nest->used[stage.slot]) {
-        if (++stage.slot == SLOTS) {
+        if (++stage.slot == PVIOMMU_SMMU_ASIDS) {
             return -ENOSPC;
         }
     }
-    write_descriptor(nest, stage.slot, &nested->guest);
+    pviommu_smmu_write_descriptor(descriptor(nest, stage.slot),
+                                  &nested->guest, stage.slot);
     ret = alloc_hwpt(&stage, device);
     if (!ret) {
         nest->used[stage.slot] = true;
@@ -668,15 +519,22 @@ static int attach(PviommuTable *table, const VFIODevice *device)
                                                nested->stages->len - 1).hwpt);
 }
 
-static int nested_invalidate(PviommuTable *table,
-                             const PviommuMapping *range)
+static int invalidate_stage(const Stage *stage, uint64_t first, uint64_t last)
+{
+    const PviommuNest *nest = stage->nest;
+
+    return pviommu_smmu_invalidate(nest->parent->iommufd->fd, nest->viommu,
+                                   stage->slot, first, last);
+}
+
+static int invalidate(PviommuTable *table, const PviommuMapping *range)
 {
     const PviommuNested *nested = table->nested;
     int ret = 0;
 
     for (unsigned i = 0; i < nested->stages->len && !ret; i++) {
-        ret = invalidate(&g_array_index(nested->stages, Stage, i),
-                         range->first, range->last);
+        ret = invalidate_stage(&g_array_index(nested->stages, Stage, i),
+                               range->first, range->last);
     }
     return ret;
 }
@@ -684,23 +542,16 @@ static int nested_invalidate(PviommuTable *table,
 static int clear_stage(const Stage *stage)
 {
     const PviommuNest *nest = stage->nest;
-    Commands commands = { .count = 0 };
     int ret = 0;
 
     qatomic_set(descriptor(nest, stage->slot), 0);
     for (unsigned i = 0; i < nest->devices->len && !ret; i++) {
         if (g_array_index(nest->devices, NestDevice, i).vdevice) {
-            add_command(&commands, CFGI_CD_ALL | (uint64_t)i << 32, 0);
-        }
-        if (commands.count == PAGES_MAX) {
-            ret = send_commands(nest, &commands);
-            commands.count = 0;
+            ret = pviommu_smmu_forget_descriptors(nest->parent->iommufd->fd,
+                                                  nest->viommu, i);
         }
     }
-    if (commands.count && !ret) {
-        ret = send_commands(nest, &commands);
-    }
-    return ret ?: invalidate(stage, 0, UINT64_MAX);
+    return ret ?: invalidate_stage(stage, 0, UINT64_MAX);
 }
 
 static int clear(PviommuTable *table)
@@ -739,7 +590,7 @@ static const PviommuNestedOps ops = {
     .prepare = prepare,
     .attach = attach,
     .free = free_nested,
-    .invalidate = nested_invalidate,
+    .invalidate = invalidate,
     .clear = clear,
 };
 
