@@ -649,34 +649,10 @@ static void test_unplug(const void *how)
     scene_end(&s);
 }
 
-/* A function at 02:01.0 that makes its requests as 02:00.0 */
-static Viommu *start_aliased(void)
-{
-    g_autofree char *library = watch_library();
-    g_autofree char *arg = g_strdup_printf(
-        "%s -device pcie-root-port,id=rp,addr=3.0,chassis=1 "
-        "-device pcie-pci-bridge,id=br,bus=rp "
-        "-device " EDU ",id=x,bus=br,addr=1.0", library);
-    Viommu *v = viommu_start(TABLES_ON, arg);
-
-    viommu_set_bridge(v, 3 << 3, 0, 1, 2);
-    viommu_set_bridge(v, 1 << 8, 1, 2, 2);
-    return v;
-}
-
-/* Pass a device through beside it; a mediated one is not announced */
-static QDict *join(Viommu *v, bool told)
-{
-    return qtest_qmp(v->qts, "{ 'execute': 'device_add', 'arguments': {"
-                     " 'driver': 'pviommu-observer', 'id': 'late',"
-                     " 'bus': 'br', 'addr': '3.0', 'watch': 'container',"
-                     " 'announce': %i } }", told);
-}
-
 /* One that is plugged where a table translates holds what that maps now */
 static void test_join(const void *told)
 {
-    Viommu *v = start_aliased();
+    Viommu *v = watch_start_aliased(TABLES_ON);
     Scene s = { .v = v, .m = model_new() };
     Watch late = { .v = v, .id = "late" };
     QDict *answer;
@@ -686,7 +662,7 @@ static void test_join(const void *told)
     assert_status(guest_table_attach(&s.t, 1, 0x200), OK);
     store(&s, 0, 4, PHYS(0), RW);
     expect(&s, 0, 4, PHYS(0), RW);
-    answer = join(v, told != NULL);
+    answer = watch_join_alias(v, told != NULL);
     g_assert_true(qdict_haskey(answer, "return"));
     qobject_unref(answer);
     assert_holds(&late, &s.m);
@@ -714,7 +690,7 @@ static void test_join(const void *told)
 /* A table without end is joined by nobody */
 static void test_join_refused(void)
 {
-    Viommu *v = start_aliased();
+    Viommu *v = watch_start_aliased(TABLES_ON);
 
     for (unsigned i = 0; i < 512; i++) {
         qtest_writeq(v->qts, TABLES_AT + i * 8, TABLES_AT | 0x67);
@@ -722,7 +698,7 @@ static void test_join_refused(void)
     assert_status(viommu_attach_table(v, 1, 0x200, X86_64, 48, TABLES_AT),
                   OK);
     for (unsigned told = 0; told < 2; told++) {
-        QDict *answer = join(v, told);
+        QDict *answer = watch_join_alias(v, told);
 
         g_assert_true(qdict_haskey(answer, "error"));
         g_assert_nonnull(strstr(

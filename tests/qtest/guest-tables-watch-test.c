@@ -189,39 +189,15 @@ static void test_memory_leaves(const void *how)
     viommu_stop(v);
 }
 
-/* A function at 02:01.0 that makes its requests as 02:00.0 */
-static Viommu *start_aliased(void)
-{
-    g_autofree char *library = watch_library();
-    g_autofree char *arg = g_strdup_printf(
-        "%s -device pcie-root-port,id=rp,addr=3.0,chassis=1 "
-        "-device pcie-pci-bridge,id=br,bus=rp "
-        "-device " EDU ",id=x,bus=br,addr=1.0", library);
-    Viommu *v = viommu_start(TABLES_ON, arg);
-
-    viommu_set_bridge(v, 3 << 3, 0, 1, 2);
-    viommu_set_bridge(v, 1 << 8, 1, 2, 2);
-    return v;
-}
-
-/* Pass a device through beside it; a mediated one is not announced */
-static QDict *join(Viommu *v, bool announce)
-{
-    return qtest_qmp(v->qts, "{ 'execute': 'device_add', 'arguments': {"
-                     " 'driver': 'pviommu-observer', 'id': 'late',"
-                     " 'bus': 'br', 'addr': '3.0', 'watch': 'container',"
-                     " 'announce': %i } }", announce);
-}
-
 /* What is attached is a name alone, which says nothing of the host */
 static void test_join_name(void)
 {
-    Viommu *v = start_aliased();
+    Viommu *v = watch_start_aliased(TABLES_ON);
     GuestTable t = guest_table_new(v, X86_64, 48, TABLES_AT);
     QDict *answer;
 
     assert_status(guest_table_attach(&t, 1, 0x208), OK);
-    answer = join(v, true);
+    answer = watch_join_alias(v, true);
     g_assert_true(qdict_haskey(answer, "return"));
     qobject_unref(answer);
     assert_status(viommu_invalidate(v, 1, 0, UINT64_MAX), OK);

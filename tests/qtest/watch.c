@@ -5,6 +5,7 @@
 #include "qemu/osdep.h"
 
 #include "standard-headers/linux/pci_regs.h"
+#include "edu.h"
 #include "watch.h"
 
 #define PAGE 4096ULL
@@ -469,4 +470,26 @@ void assert_never_both(Watch *w, const char *before, uint64_t border)
         g_assert_false(below && s.above);
     }
     g_hash_table_destroy(s.held);
+}
+
+Viommu *watch_start_aliased(const char *properties)
+{
+    g_autofree char *library = watch_library();
+    g_autofree char *arg = g_strdup_printf(
+        "%s -device pcie-root-port,id=rp,addr=3.0,chassis=1 "
+        "-device pcie-pci-bridge,id=br,bus=rp "
+        "-device " EDU ",id=x,bus=br,addr=1.0", library);
+    Viommu *v = viommu_start(properties, arg);
+
+    viommu_set_bridge(v, 3 << 3, 0, 1, 2);
+    viommu_set_bridge(v, 1 << 8, 1, 2, 2);
+    return v;
+}
+
+QDict *watch_join_alias(Viommu *v, bool announce)
+{
+    return qtest_qmp(v->qts, "{ 'execute': 'device_add', 'arguments': {"
+                     " 'driver': 'pviommu-observer', 'id': 'late',"
+                     " 'bus': 'br', 'addr': '3.0', 'watch': 'container',"
+                     " 'announce': %i } }", announce);
 }

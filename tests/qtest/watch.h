@@ -259,4 +259,23 @@ void assert_quiet(Watch *w);
  */
 void assert_never_both(Watch *w, const char *before, uint64_t border);
 
+/**
+ * watch_start_aliased - start with a function that has an alias
+ * @properties: of the IOMMU
+ *
+ * Device "x", at 02:01.0 behind a bridge, makes its requests as 02:00.0.
+ *
+ * Return: the guest.
+ */
+Viommu *watch_start_aliased(const char *properties);
+
+/**
+ * watch_join_alias - pass a device through beside that function
+ * @v: from watch_start_aliased()
+ * @announce: VFIO tells of it; of a mediated one it does not
+ *
+ * Return: QEMU's answer, owned by the caller.
+ */
+QDict *watch_join_alias(Viommu *v, bool announce);
+
 #endif /* TESTS_QTEST_WATCH_H */
