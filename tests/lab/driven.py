@@ -159,14 +159,15 @@ class Driven:
             self.domains.setdefault(domain, tables.Domain())
         self._note()
 
-    def attach_table(self, endpoint, domain, table):
-        """Attach to a domain that is a table of the guest's.  Below it, the
-        host has all of memory."""
+    def attach_table(self, endpoint, domain, table, held=None):
+        """Attach to a domain that is a table of the guest's.  HELD: what the
+        host holds of one that is made by that; None if it walks the table,
+        below which it has all of memory."""
         same(self.iommu.attach_table(domain, endpoint.id, table), driver.OK,
              f"ATTACH_TABLE of {endpoint.id:#x} to {domain}: status")
         self._leave(endpoint)
         endpoint.domain = domain
-        self.domains[domain] = None
+        self.domains.setdefault(domain, held)
         self._note()
 
     def detach(self, endpoint):
@@ -225,6 +226,14 @@ class Driven:
         for endpoint in self._endpoints:
             endpoint.domain = None
         self._note()
+
+    def reset(self, how):
+        """Reset the "device", as its driver does, or the "system"."""
+        if how == "device":
+            self.iommu.reset()
+            self.forget()
+        else:
+            self.reset_machine()
 
     def reset_machine(self):
         """Reset all of it, and wait until that is done."""

@@ -190,11 +190,8 @@ class Reach:
             guest.go(A)
             self.reaches(IOVA, PLACES[A])
             guest.set_bypass(bypass)
-            if how == "device":
-                guest.iommu.reset()
-                guest.forget()
-            else:
-                guest.reset_machine()
+            guest.reset(how)
+            if how == "system":
                 guest.engine_pci.place(0, 0xE0100000)
                 guest.engine_pci.enable()
             places = [PLACES[A], PLACES[B]]

@@ -5,20 +5,19 @@ a DMA engine reaches, and what the host holds."""
 import struct
 
 import disks
+import owned
 from cases import LAZY, STRICT, Cases
-from driven import A, ALL, BLOCKED, BYPASS, BYPASS_DOMAIN, Driven
+from driven import A, BLOCKED
 from engine import Engine, Reach
+from owned import STATES, T1, T2, word
 from pvlab import driver, host, kernel, lpae, qtest, smmu, tables
 from pvlab.passed import DISK, host_faults
 from pvlab.tap import check, same
 from pvlab.wait import until
-from replay import KIB, MIB, PAGE, name_of, tour
+from replay import KIB, MIB, PAGE, tour
 
 RAM = qtest.LAYOUT.ram
-T1, T2 = 11, 12         # domains that are tables
-OTHER = 13
-STATES = (BLOCKED, BYPASS, BYPASS_DOMAIN, A, T1, T2)
-NAMES = {T1: "table", T2: "other-table"}
+OTHER = 13              # one more domain that is a table
 IOVA = 2 * MIB
 PLACES = {A: RAM + 4 * MIB, T1: RAM + 5 * MIB, T2: RAM + 6 * MIB}
 ROOTS = {T1: RAM + 16 * MIB, T2: RAM + 18 * MIB, OTHER: RAM + 20 * MIB}
@@ -26,11 +25,6 @@ ROOTS = {T1: RAM + 16 * MIB, T2: RAM + 18 * MIB, OTHER: RAM + 20 * MIB}
 DESCRIPTORS = 4
 HIGH = 1 << 30          # pages from here on are none of the guest's
 MSI = (0x8000000, 0x80FFFFF)
-
-
-def word(state) -> str:
-    """A state in the name of a case."""
-    return NAMES.get(state) or name_of(state)
 
 
 class Watched(Engine):
@@ -42,13 +36,10 @@ class Watched(Engine):
         return device.get("faults-reported") + device.get("faults-dropped")
 
 
-class Guest(Driven):
-    """The machine, with tables of its own in memory."""
+class Guest(owned.Owner):
+    """The machine, on a host that walks its tables."""
 
-    def __init__(self, *words, **more):
-        super().__init__(*words, **more)
-        self.tables = {}
-        self.nests = False
+    nests = False           # whether there was one
 
     def tables_anew(self):
         """Each with one page."""
@@ -57,23 +48,15 @@ class Guest(Driven):
         for domain in (T1, T2):
             self.tables[domain].map(IOVA, PLACES[domain])
 
-    def attach_table(self, endpoint, domain, table=None):
+    def attach_table(self, endpoint, domain, table=None, held=None):
         """Also, the SMMU has it then."""
         table = table or self.tables[domain]
-        super().attach_table(endpoint, domain, table)
+        super().attach_table(endpoint, domain, table, held)
         self.nests = True
         if endpoint.address:
             same(smmu.guest_table(endpoint.address),
                  (table.root, table.bits, table.attributes),
                  "the table that the SMMU walks")
-
-    def go(self, state):
-        """Take the engine to a state."""
-        if state in self.tables:
-            self.state = state
-            self.attach_table(self.engine, state)
-        else:
-            super().go(state)
 
     def held(self, endpoint):
         """All but context descriptors, and doorbells."""
@@ -89,17 +72,15 @@ class Guest(Driven):
 class Nested(Reach):
     """The cases of one machine."""
 
-    def __init__(self, guest: Guest, lab):
+    def __init__(self, guest: Guest):
         super().__init__(guest, Watched(guest, guest.engine_pci, host.EDU))
-        self.lab = lab
 
     def set_up(self):
         """A domain with mappings beside those with tables."""
         guest = self.guest
         guest.start()
         guest.tables_anew()
-        guest.attach(guest.keeper, A)
-        guest.map(A, IOVA, PAGE, PLACES[A] - RAM)
+        self.set_keeper()
 
     def offered(self):
         """One format, without a word on new entries, and where the table
@@ -140,11 +121,6 @@ class Nested(Reach):
         for place, mark in zip(others, marks):
             check(self.page(place) == mark,
                   f"{place:#x} was written in state {word(after)}")
-
-    def misses(self, iova, addresses, read=True):
-        """As the base, and what is told of it."""
-        marks = super().misses(iova, addresses, read)
-        return marks
 
     def without_request(self):
         """An entry that becomes present needs none."""
@@ -336,27 +312,10 @@ class Nested(Reach):
             guest.go(T1)
             self.reaches(IOVA, PLACES[T1])
             guest.set_bypass(bypass)
-            if how == "device":
-                guest.iommu.reset()
-                guest.forget()
-            else:
-                guest.reset_machine()
+            guest.reset(how)
             guest.compare()
             same(smmu.guest_table(host.EDU), None, "the table that is walked")
             self.set_up()
-
-    def plug(self):
-        """It leaves and comes while it is on a table."""
-        guest = self.guest
-        for _ in range(3):
-            guest.go(T1)
-            self.reaches(IOVA, PLACES[T1])
-            guest.unplug()
-            guest.compare()
-            guest.plug()
-            guest.engine_pci.place(0, qtest.LAYOUT.bars + 0x100000)
-            guest.engine_pci.enable()
-            guest.compare()
 
     def quiet(self):
         """Nobody had to say anything of all that."""
@@ -386,32 +345,14 @@ CASES = [
     ("quiet", Nested.quiet)]
 
 
-class Linux(Cases):
-    """Cases of a Linux guest whose driver has the patches of guest/linux."""
+class Linux(owned.Linux):
+    """Cases of Linux on a host that walks its tables."""
 
     def has_table(self):
         """The SMMU walks a table in the guest's memory."""
         check(smmu.guest_table(host.NVME), "the SMMU has no table of it")
         same(self.guest.device.endpoint("disk")["state"], "translated",
              "the disk's state")
-
-    def no_requests(self):
-        """The disk works, and nothing was mapped by request."""
-        self.read()
-        self.write()
-        requests = self.guest.device.requests()
-        same([kind for kind in ("MAP", "UNMAP") if kind in requests], [],
-             f"requests of tables that nobody needs, in {requests}")
-        check(requests["INVALIDATE"] > 0, f"no INVALIDATE in {requests}")
-
-    def clean(self):
-        """Nothing was refused, wrong or worth a warning."""
-        device = self.guest.device
-        same(device.refusals(), 0, "host-refusals")
-        same(device.mistakes(), {}, "the guest's mistakes")
-        same(device.refused(), {}, "statuses other than OK")
-        same(self.linux.splats(), [], "warnings in the guest's log")
-        same(self.linux.faults(), [], "fault reports in the guest's log")
 
     def identity_and_back(self, back):
         """Translation off, by the same host page table, and on again."""
@@ -436,7 +377,7 @@ def linux_guest(lab):
     for name, append, mode in (("nested-lazy", "iommu.strict=0", LAZY),
                                ("nested-strict", "iommu.strict=1", STRICT)):
         rows = [("type", Linux.type_is, mode), ("has-table", Linux.has_table),
-                ("no-requests", Linux.no_requests), ("clean", Linux.clean),
+                ("no-requests", Linux.no_maps), ("clean", Linux.clean),
                 ("identity-and-back", Linux.identity_and_back, mode),
                 ("stray-dma-is-told", Linux.stray_disk),
                 ("reboot", Linux.reboot, mode),
@@ -458,7 +399,7 @@ def cases(lab):
     if not lab.wanted(*names):
         return
     with Guest("nested", lab.iommu, "iommufd", "guest-tables=on") as guest:
-        nested = Nested(guest, lab)
+        nested = Nested(guest)
         nested.set_up()
         guest.go(BLOCKED)
         for name, (_, function, *words) in zip(names, CASES):
