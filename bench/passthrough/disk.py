@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Random reads of an NVMe disk that is passed through to a Linux guest."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from emulator import KINDS, WALKED
@@ -66,9 +66,9 @@ class Reader:
         return sum(Device(self.machine).requests().values())
 
 
-def measure(addresses, linux, tell, say, rounds):
-    """Boot a guest of each kind, and have them read in turns."""
-    kinds = [kind for kind in KINDS.values() if "container" not in kind.name]
+@contextmanager
+def guests(kinds, addresses, linux, say):
+    """A guest of each kind, booted: a list of Reader."""
     with ExitStack() as running:
         readers = []
         for kind, address in zip(kinds, addresses):
@@ -76,6 +76,13 @@ def measure(addresses, linux, tell, say, rounds):
             readers.append(Reader(kind, address, linux))
             running.callback(readers[-1].machine.stop)
             readers[-1].boot()
+        yield readers
+
+
+def measure(addresses, linux, tell, say, rounds):
+    """Have guests of all kinds read in turns."""
+    kinds = [kind for kind in KINDS.values() if "container" not in kind.name]
+    with guests(kinds, addresses, linux, say) as readers:
         for wanted, name in TYPES.items():
             say(f"the disk is read, {name}")
             for reader in readers:
@@ -92,13 +99,7 @@ def measure(addresses, linux, tell, say, rounds):
 def measure_tables(addresses, linux, tell, say, rounds):
     """The same, one read at a time, of guests that have tables of their own
     and others."""
-    with ExitStack() as running:
-        readers = []
-        for kind, address in zip(WALKED, addresses):
-            say(f"a guest boots: {kind.name}")
-            readers.append(Reader(kind, address, linux))
-            running.callback(readers[-1].machine.stop)
-            readers[-1].boot()
+    with guests(WALKED, addresses, linux, say) as readers:
         for wanted in ("DMA", "DMA-FQ"):
             say(f"the disk is read, {TYPES[wanted]}")
             for reader in readers:

@@ -137,8 +137,7 @@ def patched(architecture="amd64") -> Kernel:
     guest/linux: the folder that PVIOMMU_PATCHED_KERNEL names, or for another
     architecture than amd64 PVIOMMU_PATCHED_KERNEL_ARM64, or that
     scripts/build-patched-kernel keeps in the cache."""
-    suffix = "" if architecture == "amd64" else "_" + architecture.upper()
-    return Kernel(_find("PVIOMMU_PATCHED_KERNEL" + suffix,
+    return Kernel(_find(_variable("PVIOMMU_PATCHED_KERNEL", architecture),
                         "build-patched-kernel", architecture))
 
 
