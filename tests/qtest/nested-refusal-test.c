@@ -11,6 +11,7 @@
 #define CALL(name) (OBSERVER_FAIL + 4 * OBSERVER_CALL_##name)
 #define PAGING 3
 #define EMULATED (6 << 3)
+#define PLUGGED 0x101
 
 static Scene start(const char *properties, unsigned count, const char *extra)
 {
@@ -401,23 +402,55 @@ static char *objects(Scene *s)
     return g_string_free(text, FALSE);
 }
 
+/* A device comes, is put on a table beside another, and goes */
+static void play_plug(Scene *s, const GuestTable *t, const GuestTable *u)
+{
+    Watch hot = { .v = s->v, .id = "hot", .endpoint = PLUGGED };
+
+    try_table(s, 0, 1, t);
+    if (!watch_plug(s->v, "iommufd")) {
+        assert_state(s->v, PLUGGED, "none");
+    } else {
+        for (unsigned i = 0; i < 2; i++) {
+            uint8_t status = nested_attach(i ? u : t, 1 + i, &hot);
+            g_autofree char *state = viommu_endpoint_state(s->v, PLUGGED);
+            g_autofree char *held = watch_get(&hot, "mappings");
+            Descriptor d = nested_descriptor(&hot);
+
+            /* One of which the host told nothing is shadowed */
+            g_assert_cmpint(d.valid || g_str_has_prefix(held, "40403000 "),
+                            ==, g_str_equal(state, "translated"));
+            if (status == VIRTIO_IOMMU_S_OK && d.valid) {
+                g_assert_cmphex(d.root, ==, (i ? u : t)->root);
+            }
+        }
+        watch_unplug(s->v);
+    }
+    try_invalidate(s, 1);
+    forget(s);
+}
+
 typedef struct Sweep {
     int error;
-    const char *another;
+    const char *extra;
+    bool another;
+    void (*play)(Scene *s, const GuestTable *t, const GuestTable *u);
 } Sweep;
 
 /* From n = 1 on the n-th call is refused, until there is no n-th any more */
 static void test_sweep(const void *opaque)
 {
     const Sweep *sweep = opaque;
-    Scene s = start("keep-bypass=off", sweep->another ? 1 : 2,
-                    sweep->another ?: "");
+    Scene s = start("keep-bypass=off", sweep->another ? 1 : 2, sweep->extra);
     GuestTable t = nested_table(s.v, 0, 48), u = nested_table(s.v, 1, 39);
     char *before = objects(&s);
     unsigned n = 0, refused;
 
     if (sweep->another) {
         s.w[1] = watch_open(s.v, 1);
+    }
+    if (sweep->play == play_plug) {
+        viommu_set_bridge(s.v, WATCH_PORT_BDF, 0, PLUGGED >> 8, PLUGGED >> 8);
     }
     do {
         unsigned all = watch_failed(s.w[0], "", sweep->error);
@@ -426,7 +459,7 @@ static void test_sweep(const void *opaque)
 
         where[0] = where[1] = (Where) { 0 };
         watch_fail(s.w[0], OBSERVER_FAIL_ANY, ++n, 1, sweep->error);
-        play(&s, &t, &u);
+        sweep->play(&s, &t, &u);
         refused = watch_failed(s.w[0], "", sweep->error) - all;
         watch_set(s.w[0], OBSERVER_FAIL_ANY, 0);
 
@@ -453,9 +486,10 @@ static void test_sweep(const void *opaque)
 }
 
 static const Sweep sweeps[] = {
-    { EIO, NULL },
-    { ENOMEM, ON_ANOTHER_SMMU },
-    { EBUSY, NULL },
+    { EIO, "", false, play },
+    { EIO, WATCH_PORT, false, play_plug },
+    { ENOMEM, ON_ANOTHER_SMMU, true, play },
+    { EBUSY, "", false, play },
 };
 
 int main(int argc, char **argv)
@@ -471,7 +505,7 @@ int main(int argc, char **argv)
     ADD("nested/parent-kept", test_parent_kept);
     ADD("nested/parent-spared", test_parent_spared);
     ADD("nested/parent-lost", test_parent_lost);
-    for (unsigned i = 0; i < (sanitized ? 1 : ARRAY_SIZE(sweeps)); i++) {
+    for (unsigned i = 0; i < (sanitized ? 2 : ARRAY_SIZE(sweeps)); i++) {
         g_autofree char *path = g_strdup_printf(
             "/pviommu/nested/each-call-refused/%u", i);
 
