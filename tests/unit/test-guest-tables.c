@@ -499,6 +499,9 @@ static void test_view(void)
                                              &view));
     g_assert_true(walk(&memory, &view, 0x3fffefff, &t));
     g_assert_cmphex(t.last, ==, 0x3fffefff);
+    word[512] = 0;
+    g_assert_false(walk(&memory, &view, 0x3fffefff, &t));
+    g_assert_cmpuint(t.reason, ==, PVIOMMU_FAULT_R_MAPPING);
 
     /* where the table has no say */
     g_assert_false(pviommu_translate_by_table(fixture->group[0], 0xffff,

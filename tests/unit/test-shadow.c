@@ -555,6 +555,55 @@ static void test_no_memory(void)
     g_assert_cmpuint(given_up, >, 4);
 }
 
+/* Two mappings side by side of every ten pages lose a page each at the ends */
+static PviommuPlan *plan_of_cuts(Scene *s)
+{
+    const unsigned tens = PAGES / 10;
+
+    for (unsigned i = 0; i < tens; i++) {
+        set(s, 10 * i, 4, 0x100000 + 11 * i * PAGE);
+        follow(s, 10 * i * PAGE, (10 * i + 4) * PAGE - 1);
+        set(s, 10 * i + 4, 4, 0x104000 + 11 * i * PAGE);
+        follow(s, (10 * i + 4) * PAGE, (10 * i + 8) * PAGE - 1);
+    }
+    g_assert_cmpuint(s->host->len, ==, 2 * tens);
+    for (unsigned i = 0; i < tens; i++) {
+        set(s, 10 * i, 1, 0);
+        set(s, 10 * i + 7, 1, 0);
+    }
+    return plan(s, 0, UINT64_MAX);
+}
+
+/* The same while a host's refusal is undone: it holds what core says */
+static void test_no_memory_to_undo(void)
+{
+    unsigned lacking = 0;
+    bool pending = false;
+
+    for (unsigned n = 1; !pending; n++) {
+        Scene *s = scene_new(NULL);
+        PviommuPlan *p = plan_of_cuts(s);
+
+        pviommu_plan_enact(p);
+        each(s, p->gone, host_unmap);
+        pviommu_alloc_fail_at(n);
+        pviommu_plan_retract(p, 0);
+        pending = pviommu_alloc_fail_pending();
+        pviommu_alloc_fail_at(0);
+        g_assert_false(p->no_memory && pending);
+        g_assert_cmpuint(pviommu_mappings_count(p->come), ==, 0);
+        each(s, p->back, host_map);
+        assert_in_step(s);
+        for (unsigned page = 0; page < PAGES; page++) {
+            assert_page(s, page, p->no_memory);
+        }
+        lacking += p->no_memory;
+        pviommu_plan_free(p);
+        scene_free(s);
+    }
+    g_assert_cmpuint(lacking, >, 4);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -566,5 +615,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pviommu/shadow/attach-again", test_attach_again);
     g_test_add_func("/pviommu/shadow/random", test_random);
     g_test_add_func("/pviommu/shadow/no-memory", test_no_memory);
+    g_test_add_func("/pviommu/shadow/no-memory-to-undo",
+                    test_no_memory_to_undo);
     return g_test_run();
 }
