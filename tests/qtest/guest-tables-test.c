@@ -435,6 +435,44 @@ static void is_shown(void)
     viommu_stop(v);
 }
 
+static void is_logged(void)
+{
+    g_autofree char *path = g_strdup_printf("%s/pviommu-tables-%d",
+                                            g_get_tmp_dir(), getpid());
+    g_autofree char *properties = g_strdup_printf(TABLES_ON
+                                                  ",requests-log=%s", path);
+    g_autofree char *wanted = g_strdup_printf(
+        "ATTACH_TABLE domain=7 endpoint=0x%x flags=0x3 format=2 input-bits=40 "
+        "root=0x%" PRIx64 " attributes=0x1122334455667788 status=INVAL host=-\n"
+        "ATTACH_TABLE domain=7 endpoint=0x%x flags=0x0 format=2 input-bits=40 "
+        "root=0x%" PRIx64 " attributes=0x0 status=OK host=ok\n"
+        "INVALIDATE domain=7 first=0x1000 last=0x2fff status=OK host=ok\n"
+        "INVALIDATE domain=8 first=0x1000 last=0x2fff status=NOENT host=-\n",
+        EP_A, TABLES_AT, EP_A, TABLES_AT);
+    g_autofree char *text = NULL;
+    Viommu *v = viommu_start(properties, EDU_A);
+    ReqAttachTable req = {
+        .type = T_ATTACH_TABLE,
+        .domain = cpu_to_le32(7),
+        .endpoint = cpu_to_le32(EP_A),
+        .flags = cpu_to_le32(3),
+        .root = cpu_to_le64(TABLES_AT),
+        .attributes = cpu_to_le64(0x1122334455667788),
+        .format = cpu_to_le16(ARM_LPAE),
+        .input_bits = cpu_to_le16(40),
+    };
+
+    assert_status(viommu_request(v, &req, sizeof(req)), INVAL);
+    assert_status(viommu_attach_table(v, 7, EP_A, ARM_LPAE, 40, TABLES_AT),
+                  OK);
+    assert_status(viommu_invalidate(v, 7, 0x1000, 0x2fff), OK);
+    assert_status(viommu_invalidate(v, 8, 0x1000, 0x2fff), NOENT);
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_assert_cmpstr(text, ==, wanted);
+    viommu_stop(v);
+    unlink(path);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -454,5 +492,6 @@ int main(int argc, char **argv)
     ADD("guest-tables/msi-and-ranges", msi_and_ranges);
     ADD("guest-tables/resets", resets);
     ADD("guest-tables/is-shown", is_shown);
+    ADD("guest-tables/is-logged", is_logged);
     return g_test_run();
 }
