@@ -49,8 +49,6 @@ typedef QLIST_HEAD(, PviommuIommufd) PviommuIommufdList;
  * @attach: pviommu_table_attach()
  * @free: pviommu_table_free()
  * @invalidate: as of struct PviommuReceiverOps
- * @clear: have no host walk the table, which cannot be freed; 0 or negative
- *         errno
  */
 typedef struct PviommuNestedOps {
     int (*prepare)(struct PviommuTable *table, const VFIODevice *device);
@@ -58,7 +56,6 @@ typedef struct PviommuNestedOps {
     void (*free)(struct PviommuTable *table);
     int (*invalidate)(struct PviommuTable *table,
                       const PviommuMapping *range);
-    int (*clear)(struct PviommuTable *table);
 } PviommuNestedOps;
 
 /**

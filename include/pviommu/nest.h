@@ -7,8 +7,8 @@
  * host's IOMMU reads both, so that no mapping is a call any more.  The parent
  * pins all that it holds.  Today this is Arm's SMMUv3 alone (Linux 6.13).
  *
- * A nested table takes no mappings: of pviommu_table_ops, only @invalidate and
- * @clear are for it.
+ * A nested table takes no mappings: of pviommu_table_ops, only @invalidate is
+ * for it.
  *
  * Locking: the big lock, held by the caller of every function here.
  */

@@ -385,9 +385,6 @@ static int table_clear(void *receiver)
     PviommuTable *table = receiver;
     uint64_t length = UINT64_MAX;
 
-    if (table->ops) {
-        return table->ops->clear(table);
-    }
     table->partial = false;
     return pviommu_table_unmap(table, 0, &length);
 }

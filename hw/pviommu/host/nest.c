@@ -554,19 +554,6 @@ static int clear_stage(const Stage *stage)
     return ret ?: invalidate_stage(stage, 0, UINT64_MAX);
 }
 
-static int clear(PviommuTable *table)
-{
-    const PviommuNested *nested = table->nested;
-    int first_error = 0;
-
-    for (unsigned i = 0; i < nested->stages->len; i++) {
-        int ret = clear_stage(&g_array_index(nested->stages, Stage, i));
-
-        first_error = first_error ?: ret;
-    }
-    return first_error;
-}
-
 static void free_nested(PviommuTable *table)
 {
     PviommuNested *nested = table->nested;
@@ -591,7 +578,6 @@ static const PviommuNestedOps ops = {
     .attach = attach,
     .free = free_nested,
     .invalidate = invalidate,
-    .clear = clear,
 };
 
 PviommuTable *pviommu_nested_new(PviommuTable *parent,
