@@ -70,6 +70,34 @@ static void test_attach_errors(void)
     scene_end(&s);
 }
 
+/* A table that was made for who does not get there goes at once */
+static void test_made_for_nothing(void)
+{
+    Scene s = start(NULL, false);
+    const uint32_t endpoint = s.w[0]->endpoint;
+    uint64_t tables = watch_host(s.w[0], "ioas");
+    uint64_t pinned = watch_host(s.w[0], "pinned");
+
+    assert_status(viommu_attach(s.v, 1, EMULATED), OK);
+    model_map_pages(&s.m, s.v, 1, HIGH, COUNT);
+    for (unsigned i = 0; i < 3; i++) {
+        watch_fail(s.w[0], OBSERVER_FAIL_ATTACH, 1, 1, EIO);
+        assert_status(viommu_attach(s.v, 1, endpoint), DEVERR);
+        assert_holds_ram(s.w[0]);
+        g_assert_cmpuint(watch_host(s.w[0], "ioas"), ==, tables);
+        g_assert_cmpuint(watch_host(s.w[0], "pinned"), ==, pinned);
+        assert_status(viommu_attach(s.v, 1, endpoint), OK);
+        assert_holds(s.w[0], &s.m);
+        assert_status(viommu_detach(s.v, 1, endpoint), OK);
+        assert_status(viommu_detach(s.v, 1, EMULATED), OK);
+        assert_status(viommu_attach(s.v, 1, EMULATED), OK);
+        model_free(&s.m);
+        s.m = model_new();
+        model_map_pages(&s.m, s.v, 1, HIGH, COUNT);
+    }
+    scene_end(&s);
+}
+
 /* Not even QEMU's own table: detached, it reaches nothing either */
 static void test_detached(void)
 {
@@ -155,6 +183,33 @@ static void test_table_lost(void)
         assert_holds(s.w[i], &s.m);
     }
     g_assert_cmpuint(watch_host(s.w[0], "ioas"), ==, tables);
+    scene_end(&s);
+}
+
+/* Nor do the devices leave what is lost: it goes once, and holds nothing */
+static void test_lost_and_not_detached(void)
+{
+    Scene s = start(NULL, true);
+
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    for (unsigned round = 0; round < 2; round++) {
+        watch_fail(s.w[0], OBSERVER_FAIL_UNMAP, 1, 1, ENOENT);
+        watch_fail(s.w[0], OBSERVER_FAIL + 4 * OBSERVER_CALL_DETACH, 1, 1000,
+                   EIO);
+        watch_set(s.w[0], OBSERVER_FAIL_ATTACH, 1);
+        assert_status(viommu_unmap(s.v, 1, HIGH, HIGH + PAGE - 1), DEVERR);
+        watch_set(s.w[0], OBSERVER_FAIL_ATTACH, 0);
+        watch_set(s.w[0], OBSERVER_FAIL + 4 * OBSERVER_CALL_DETACH, 0);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_state(s.v, s.w[i]->endpoint, "blocked");
+            assert_holds_nothing(s.w[i]);
+            g_assert_false(watch_dma(s.w[i], OBSERVER_READ, HIGH, 1));
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            assert_status(viommu_attach(s.v, 1, s.w[i]->endpoint), OK);
+            assert_holds(s.w[i], &s.m);
+        }
+    }
     scene_end(&s);
 }
 
@@ -413,9 +468,11 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     ADD("iommufd/attach-errors", test_attach_errors);
+    ADD("iommufd/made-for-nothing", test_made_for_nothing);
     ADD("iommufd/detached", test_detached);
     ADD("iommufd/not-detached", test_not_detached);
     ADD("iommufd/table-lost", test_table_lost);
+    ADD("iommufd/lost-and-not-detached", test_lost_and_not_detached);
     ADD("iommufd/unmap-finds-nothing", test_unmap_finds_nothing);
     ADD("iommufd/not-freed", test_not_freed);
     ADD("iommufd/memlock", test_memlock);
