@@ -182,6 +182,10 @@ static void test_plug(void)
             nested_set(&hot, "fault", "10:9000:r");
             settle(w);
             viommu_assert_fault(s.v, R_MAPPING, F_READ, PLUGGED, 0x9000);
+            /* Its number is the one that the last had */
+            nested_set(w, "vevent", RECORD("01", "10"));
+            settle(w);
+            viommu_assert_fault(s.v, R_MAPPING, F_READ, PLUGGED, 0x5000);
             watch_unplug(s.v);
             assert_nested(w, &t);
             g_assert_cmpuint(watch_host(w, "vdevice"), ==, 1);
