@@ -5,10 +5,10 @@
  * The device's state, and what must be known of it everywhere: the list of
  * IOMMUs, endpoints and their numbers, guest mistakes, faults under way.
  *
- * Lock order: the big lock, then PviommuDevice.lock, then PviommuFaults.lock.
- * Each function of device/ is called with the big lock held and none of the
- * others, unless it says otherwise.  The host is called with the big lock
- * alone.
+ * Lock order: the big lock, then PviommuDevice.held, then PviommuDevice.lock,
+ * then PviommuFaults.lock.  Each function of device/ is called with the big
+ * lock, the device held, and without the others, unless it says otherwise; so
+ * is the host.  What QEMU calls holds the device itself.
  */
 #ifndef PVIOMMU_DEVICE_COMMON_H
 #define PVIOMMU_DEVICE_COMMON_H
@@ -163,6 +163,18 @@ typedef struct PviommuFaults {
     QEMUBH *bh;
 } PviommuFaults;
 
+/**
+ * struct PviommuHeld - a lock that its holder may take again
+ * @mutex: the lock
+ * @holder: who holds it
+ * @depth: how many times
+ */
+typedef struct PviommuHeld {
+    QemuRecMutex mutex;
+    QemuThread holder;
+    unsigned depth;
+} PviommuHeld;
+
 /* Which functions the IOMMU is for */
 typedef enum PviommuScope {
     PVIOMMU_SCOPE_ALL,
@@ -174,12 +186,14 @@ typedef enum PviommuScope {
  * struct PviommuDevice - the virtio device
  * @parent_obj: the base
  *
- * Under the big lock, and @lock for who writes, so that a holder of either
- * may read:
+ * @held: what a request looks at and changes, while it is run; see
+ *        pviommu_hold()
+ *
+ * Under @held, and @lock for who writes, so that a holder of either may read:
  * @iommu: the core
  *
  * Under @lock alone: nothing.  Readers translate, the writer changes @iommu.
- * @lock: taken inside the big lock by the writer, in any thread by readers
+ * @lock: taken inside @held by the writer, in any thread by readers
  *
  * Atomically, more by readers of @lock alone:
  * @walks: walks of guests' tables that go on without the lock
@@ -187,35 +201,40 @@ typedef enum PviommuScope {
  * Under a lock of its own:
  * @faults: faults on their way to the guest
  *
+ * Under @held:
+ * @counters: for qom-get
+ * @mistakes_logged: mistakes that were logged, a bit each
+ * @log: requests-log
+ *
+ * Under the big lock and @held for who writes, so that a holder of either may
+ * read:
+ * @spaces: PviommuSpace *, owned, for the life of the device; those that are
+ *          parked serve again
+ * @endpoints: PviommuBusEndpoint *, owned
+ * @iommufds: iommufd objects in use
+ * @memory: tells of guest memory that comes and goes
+ *
  * Under the big lock alone:
  * @requestq: queue 0
  * @eventq: queue 1
  * @more: goes on with requests after a full batch
  * @swept: entries of guests' tables that the batch had to be read for
- * @spaces: PviommuSpace *, owned, for the life of the device; those that are
- *          parked serve again
- * @overdue: forces those of them that are overdue
- * @endpoints: PviommuBusEndpoint *, owned
- * @iommufds: iommufd objects in use
+ * @overdue: forces those spaces that are overdue
  * @probed: iommufd objects, referenced, and whether tables can be made of them
  * @table_root: holds no more than @table_msi
  * @table_msi: alias of the MSI region
  * @table_as: what devices on host page tables are given as address space
  * @listener: tells of devices that come and go
  * @tidy: looks for those that left without a word
- * @memory: tells of guest memory that comes and goes
  * @ready: freezes what the guest will read
  * @frozen: the machine runs; granule and ranges are fixed
  * @system_reset: a reset of the machine is under way
  * @granule_size: the granule, a power of two
  * @host_bits: what aw-bits=auto is narrowed to
- * @counters: for qom-get
- * @mistakes_logged: mistakes that were logged, a bit each
  * @driver_told: what the operator was told of the guest's driver, see driver.c
  * @attaches_before: ATTACH and ATTACH_TABLE requests until the driver was
  *                   ready last
  * @shutdown: the machine ends
- * @log: requests-log
  * @blocker: why the VM cannot migrate
  * @next: the IOMMU that was made next, see pviommu_next()
  *
@@ -245,6 +264,7 @@ struct PviommuDevice {
 
     VirtQueue *requestq;
     VirtQueue *eventq;
+    PviommuHeld held;
     PviommuIommu *iommu;
     GRWLock lock;
     unsigned walks;
@@ -298,8 +318,45 @@ struct PviommuDevice {
 };
 
 /**
- * pviommu_write_lock - exclude translating threads, to change core
+ * pviommu_hold - have the state of the device to oneself
  * @s: the device
+ *
+ * Requests may be run in a thread of their own, which has not the big lock but
+ * this.  So whatever else looks at what a request changes, or changes what one
+ * looks at, does it between this and pviommu_release(): all that QEMU, the
+ * guest and the user call.  It may be nested.  Taken inside the big lock, if
+ * that is taken at all; who holds it and has not the big lock waits for
+ * nobody who may.
+ *
+ * Return: @s.
+ */
+PviommuDevice *pviommu_hold(PviommuDevice *s);
+
+/**
+ * pviommu_release - the opposite of pviommu_hold()
+ * @s: the device
+ */
+void pviommu_release(PviommuDevice *s);
+
+/**
+ * pviommu_is_held - whether the calling thread has it
+ * @s: the device
+ *
+ * Return: true between pviommu_hold() and pviommu_release().
+ */
+bool pviommu_is_held(PviommuDevice *s);
+
+typedef PviommuDevice PviommuHoldGuard;
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PviommuHoldGuard, pviommu_release)
+
+/* Hold the device until the end of the block */
+#define PVIOMMU_HOLD_GUARD(s) \
+    g_autoptr(PviommuHoldGuard) pviommu_guard_ G_GNUC_UNUSED = pviommu_hold(s)
+
+/**
+ * pviommu_write_lock - exclude translating threads, to change core
+ * @s: the device, held
  *
  * Walks of guests' tables end before it returns: what the guest is told next
  * may be that the memory of a table is its own again.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pviommu: who may change the state of core
+ * pviommu: who may look at the state of the device, and who may change core's
  */
 #include "qemu/osdep.h"
 
@@ -10,9 +10,29 @@
 #include "qemu/main-loop.h"
 #include "common/common.h"
 
+PviommuDevice *pviommu_hold(PviommuDevice *s)
+{
+    qemu_rec_mutex_lock(&s->held.mutex);
+    if (!s->held.depth++) {
+        qemu_thread_get_self(&s->held.holder);
+    }
+    return s;
+}
+
+void pviommu_release(PviommuDevice *s)
+{
+    s->held.depth--;
+    qemu_rec_mutex_unlock(&s->held.mutex);
+}
+
+bool pviommu_is_held(PviommuDevice *s)
+{
+    return s->held.depth && qemu_thread_is_self(&s->held.holder);
+}
+
 void pviommu_write_lock(PviommuDevice *s)
 {
-    g_assert(bql_locked());
+    g_assert(pviommu_is_held(s));
     g_rw_lock_writer_lock(&s->lock);
     pviommu_iommu_begin(s->iommu);
     /* none begins any more, and those on their way wait for nobody */

@@ -26,7 +26,7 @@ const char *pviommu_device_mistake_name(unsigned mistake)
 void pviommu_device_mistake(PviommuDevice *s, unsigned mistake,
                             const char *detail)
 {
-    g_assert(bql_locked());
+    g_assert(pviommu_is_held(s));
     s->counters.mistakes[mistake]++;
     if (s->mistakes_logged & BIT_ULL(mistake)) {
         return;

@@ -115,6 +115,7 @@ static int memory_changed(const MemoryRegionSection *section, bool present,
     PviommuDevice *s = opaque;
     PviommuIommufd *iommufd;
     Follow follow = { .device = s, .section = section, .present = present };
+    PVIOMMU_HOLD_GUARD(s);
 
     if (present && !s->memory.depth && !all_take_memory(s)) {
         return -EBUSY;
@@ -135,9 +136,13 @@ static int memory_changed(const MemoryRegionSection *section, bool present,
     return follow.ret;
 }
 
+/*
+ * From here on to the end no request looks at guest memory: what is there
+ * changes behind our back, as QEMU publishes its new map between the two
+ */
 static void memory_begins(void *opaque)
 {
-    PviommuDevice *s = opaque;
+    PviommuDevice *s = pviommu_hold(opaque);
 
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
@@ -155,6 +160,7 @@ static void memory_ends(void *opaque)
 
         space->ops->memory_ends(space);
     }
+    pviommu_release(s);
 }
 
 static const PviommuMemoryOps memory_ops = {

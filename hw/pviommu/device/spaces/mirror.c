@@ -478,6 +478,7 @@ static void replay(IOMMUMemoryRegion *mr, IOMMUNotifier *notifier)
 {
     PviommuMirror *mirror = container_of(mr, PviommuMirror, iommu);
     PviommuGroup *group = mirror->parent_obj.group;
+    PVIOMMU_HOLD_GUARD(mirror->parent_obj.device);
     PviommuDomain *domain = pviommu_group_domain(group);
 
     if (pviommu_group_state(group) != PVIOMMU_TRANSLATED) {

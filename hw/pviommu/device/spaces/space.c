@@ -137,6 +137,7 @@ void pviommu_space_force_later(PviommuSpace *space)
 void pviommu_spaces_force_overdue(void *opaque)
 {
     PviommuDevice *s = opaque;
+    PVIOMMU_HOLD_GUARD(s);
 
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);

@@ -4,8 +4,9 @@
  *
  * A space is the address space of a group of core.  What core changes is
  * carried to the host here, and taken back when the host refuses.  Each
- * function here is called with the big lock held, and without the device's
- * lock; the host may call back into a space's replay.
+ * function here is called with the big lock and the device held, and without
+ * the device's lock, unless it says otherwise; the host may call back into a
+ * space's replay.
  */
 #ifndef PVIOMMU_DEVICE_SPACES_H
 #define PVIOMMU_DEVICE_SPACES_H

@@ -200,6 +200,7 @@ static AddressSpace *get_address_space(PCIBus *bus, void *opaque, int devfn)
     PCIDevice *pdev = pviommu_device_at(bus, devfn);
     PviommuBusEndpoint *e = endpoint_of(s, pdev);
     PviommuSpace *space;
+    PVIOMMU_HOLD_GUARD(s);
 
     if (is_pviommu(pdev)) {
         return &address_space_memory;
@@ -230,6 +231,7 @@ static bool set_iommu_device(PCIBus *bus, void *opaque, int devfn,
     PviommuDevice *s = opaque;
     PCIDevice *pdev = pviommu_device_at(bus, devfn);
     PviommuSpace *space = space_of(s, pdev);
+    PVIOMMU_HOLD_GUARD(s);
 
     if (!space) {
         return true;
@@ -248,6 +250,7 @@ static void unset_iommu_device(PCIBus *bus, void *opaque, int devfn)
     PviommuDevice *s = opaque;
     PCIDevice *pdev = pviommu_device_at(bus, devfn);
     PviommuSpace *space = pdev ? space_of(s, pdev) : NULL;
+    PVIOMMU_HOLD_GUARD(s);
 
     if (space) {
         space->ops->remove(space, pdev);
@@ -301,6 +304,7 @@ static void realized(DeviceListener *listener, DeviceState *dev)
         (PCIDevice *)object_dynamic_cast(OBJECT(dev), TYPE_PCI_DEVICE);
     PviommuSpace *space;
     PviommuGroup *name;
+    PVIOMMU_HOLD_GUARD(s);
 
     if (pviommu_slot_of(dev)) {
         space = space_by_as(s, VIRTIO_DEVICE(dev)->dma_as);
@@ -413,6 +417,7 @@ static void unrealized(DeviceListener *listener, DeviceState *dev)
 {
     PviommuDevice *s = container_of(listener, PviommuDevice, listener);
     BusState *bus;
+    PVIOMMU_HOLD_GUARD(s);
 
     for (int i = s->endpoints->len - 1; i >= 0; i--) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);
@@ -430,6 +435,7 @@ static void unrealized(DeviceListener *listener, DeviceState *dev)
 static void tidy(void *opaque)
 {
     PviommuDevice *s = opaque;
+    PVIOMMU_HOLD_GUARD(s);
 
     for (int i = s->endpoints->len - 1; i >= 0; i--) {
         PviommuBusEndpoint *e = g_ptr_array_index(s->endpoints, i);

@@ -56,6 +56,7 @@ static AddressSpace *get_dma_as(DeviceState *transport)
     if (object_dynamic_cast(OBJECT(vdev), TYPE_PVIOMMU_DEVICE)) {
         return &address_space_memory;
     }
+    PVIOMMU_HOLD_GUARD(owner);
     space = pviommu_space_new(owner, &pviommu_mirror_ops);
     return space->ops->address_space(space);
 }

@@ -93,6 +93,7 @@ void pviommu_driver_status(VirtIODevice *vdev, uint8_t status)
 {
     PviommuDevice *s = PVIOMMU_DEVICE(vdev);
     uint8_t comes = status & ~vdev->status, goes = vdev->status & ~status;
+    PVIOMMU_HOLD_GUARD(s);
 
     if (comes & VIRTIO_CONFIG_S_DRIVER_OK) {
         s->attaches_before = attaches(s);
@@ -110,6 +111,7 @@ void pviommu_driver_status(VirtIODevice *vdev, uint8_t status)
 static void shut_down(Notifier *notifier, void *data)
 {
     PviommuDevice *s = container_of(notifier, PviommuDevice, shutdown);
+    PVIOMMU_HOLD_GUARD(s);
 
     if (VIRTIO_DEVICE(s)->status & VIRTIO_CONFIG_S_DRIVER_OK) {
         check_use(s);

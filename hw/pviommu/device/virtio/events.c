@@ -60,6 +60,7 @@ static void deliver_all(void *opaque)
     PviommuFault pending[PVIOMMU_FAULTS_PENDING];
     unsigned count = pviommu_faults_take(s, pending);
     bool used = false;
+    PVIOMMU_HOLD_GUARD(s);
 
     for (unsigned i = 0; i < count; i++) {
         if (deliver(s, &pending[i], &used)) {

@@ -276,6 +276,7 @@ static void get(Object *obj, Visitor *v, const char *name, void *opaque,
 {
     PviommuDevice *s = PVIOMMU_DEVICE(obj);
     const unsigned *index = opaque;
+    PVIOMMU_HOLD_GUARD(s);
     QObject *value = s->iommu ? readers[*index].read(s) : QOBJECT(qnull());
 
     visit_type_any(v, name, &value, errp);

@@ -218,6 +218,7 @@ void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
     PviommuDevice *s = PVIOMMU_DEVICE(vdev);
     unsigned budget = virtio_queue_get_num(vdev, virtio_get_queue_index(vq));
     bool any = false;
+    PVIOMMU_HOLD_GUARD(s);
 
     s->swept = 0;
     if (!(vdev->status & VIRTIO_CONFIG_S_DRIVER_OK)) {

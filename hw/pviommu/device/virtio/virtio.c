@@ -38,6 +38,8 @@ static void get_config(VirtIODevice *vdev, uint8_t *data)
 
 static void set_bypass(PviommuDevice *s, bool bypass)
 {
+    PVIOMMU_HOLD_GUARD(s);
+
     pviommu_write_lock(s);
     pviommu_iommu_set_bypass(s->iommu, bypass);
     pviommu_write_unlock(s);
@@ -58,6 +60,7 @@ static void set_config(VirtIODevice *vdev, const uint8_t *data)
     uint8_t now[PVIOMMU_CFG_SIZE];
     uint8_t bypass = data[PVIOMMU_CFG_BYPASS];
     bool stray;
+    PVIOMMU_HOLD_GUARD(s);
 
     get_config(vdev, now);
     stray = memcmp(now, data, PVIOMMU_CFG_BYPASS) ||
@@ -101,6 +104,8 @@ static uint64_t get_features(VirtIODevice *vdev, uint64_t features,
 /* All endpoints unattached, all domains gone; bypass stays */
 static void detach_all(PviommuDevice *s)
 {
+    PVIOMMU_HOLD_GUARD(s);
+
     for (;;) {
         PviommuChange change = { 0 };
         bool any;
@@ -147,6 +152,7 @@ static void system_reset(void *opaque)
 static void ready(Notifier *notifier, void *data)
 {
     PviommuDevice *s = container_of(notifier, PviommuDevice, ready);
+    PVIOMMU_HOLD_GUARD(s);
 
     pviommu_root_check(s);
     pviommu_scope_check(s);
@@ -272,6 +278,7 @@ static void device_realize(DeviceState *dev, Error **errp)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
     PviommuDevice *s = PVIOMMU_DEVICE(dev);
+    PVIOMMU_HOLD_GUARD(s);
 
     if (!pviommu_mmio_plug(s, errp) || !parse_host_path(s, errp) ||
         !pviommu_scope_parse(s, errp)) {
@@ -323,6 +330,7 @@ static void device_unrealize(DeviceState *dev)
 {
     VirtIODevice *vdev = VIRTIO_DEVICE(dev);
     PviommuDevice *s = PVIOMMU_DEVICE(dev);
+    PVIOMMU_HOLD_GUARD(s);
 
     qemu_unregister_reset(system_reset, s);
     qemu_remove_machine_init_done_notifier(&s->ready);
@@ -340,9 +348,17 @@ static void device_unrealize(DeviceState *dev)
     free_state(s);
 }
 
+static void device_init(Object *obj)
+{
+    qemu_rec_mutex_init(&PVIOMMU_DEVICE(obj)->held.mutex);
+}
+
 static void device_finalize(Object *obj)
 {
-    g_free(PVIOMMU_DEVICE(obj)->regions);
+    PviommuDevice *s = PVIOMMU_DEVICE(obj);
+
+    qemu_rec_mutex_destroy(&s->held.mutex);
+    g_free(s->regions);
 }
 
 static const Property properties[] = {
@@ -396,6 +412,7 @@ void pviommu_register_types(void)
         .name = TYPE_PVIOMMU_DEVICE,
         .parent = TYPE_VIRTIO_DEVICE,
         .instance_size = sizeof(PviommuDevice),
+        .instance_init = device_init,
         .instance_finalize = device_finalize,
         .class_init = device_class_init,
     };

@@ -3,7 +3,8 @@
  * pviommu: the virtio device and its two queues, as guest and user see them
  *
  * The top room: it calls all others, and none calls it.  Each function here
- * is called with the big lock held; none takes ownership of what it is given.
+ * is called with the big lock held, and holds the device itself; none takes
+ * ownership of what it is given.
  */
 #ifndef PVIOMMU_DEVICE_VIRTIO_H
 #define PVIOMMU_DEVICE_VIRTIO_H
