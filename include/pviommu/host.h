@@ -10,8 +10,9 @@
  * gets events.  A host page table (pviommu/iommufd.h) is its own receiver.
  *
  * Locking: the big lock, held by the caller of every function here but
- * pviommu_host_idle() and pviommu_read_entry().  None of them takes the
- * device's lock.
+ * pviommu_host_idle() and pviommu_read_entry(); and but those that map, unmap
+ * and invalidate, where @host is a page table, whose calls the caller then
+ * keeps apart from all others.  None of them takes the device's lock.
  */
 #ifndef PVIOMMU_HOST_H
 #define PVIOMMU_HOST_H
@@ -382,6 +383,18 @@ typedef struct PviommuMemory {
     void *opaque;
     unsigned depth;
 } PviommuMemory;
+
+/**
+ * pviommu_memory_is_discardable - whether memory is populated in place
+ * @memory: as started
+ * @mapping: @mapping.phys and its size say where
+ *
+ * What is there then changes outside of memory transactions.
+ *
+ * Return: true if a RamDiscardManager rules some of it.
+ */
+bool pviommu_memory_is_discardable(const PviommuMemory *memory,
+                                   const PviommuMapping *mapping);
 
 /**
  * pviommu_memory_watch - start to watch guest memory

@@ -34,7 +34,6 @@ static bool next_receiver(const PviommuHost *host, Receiver *r)
 {
     IOMMUNotifier *n;
 
-    g_assert(bql_locked());
     if (host->table) {
         if (r->ops) {
             return false;
@@ -42,6 +41,7 @@ static bool next_receiver(const PviommuHost *host, Receiver *r)
         *r = (Receiver) { &pviommu_table_ops, host->table, NULL };
         return true;
     }
+    g_assert(bql_locked());
     n = r->ops ? QLIST_NEXT(r->notifier, node)
                : QLIST_FIRST(&host->mr->iommu_notify);
     if (n) {

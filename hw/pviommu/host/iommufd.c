@@ -9,7 +9,6 @@
 #include <linux/vfio.h>
 
 #include "qapi/error.h"
-#include "qemu/main-loop.h"
 #include "qemu/range.h"
 #include "pviommu/abi.h"
 #include "pviommu/iommufd.h"
@@ -17,7 +16,6 @@
 
 int pviommu_call(int fd, unsigned long request, void *argument)
 {
-    g_assert(bql_locked());
     return RETRY_ON_EINTR(ioctl(fd, request, argument)) ? -errno : 0;
 }
 

@@ -104,6 +104,23 @@ static void commit(MemoryListener *listener)
     }
 }
 
+bool pviommu_memory_is_discardable(const PviommuMemory *memory,
+                                   const PviommuMapping *mapping)
+{
+    PviommuDiscard *d;
+
+    QLIST_FOREACH(d, &memory->discards, next) {
+        const MemoryRegionSection *section = d->rdl.section;
+        uint64_t first = section->offset_within_address_space;
+
+        if (ranges_overlap(mapping->phys, mapping->last - mapping->first + 1,
+                           first, int128_get64(section->size))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void pviommu_memory_watch(PviommuMemory *memory, const PviommuMemoryOps *ops,
                           void *opaque)
 {

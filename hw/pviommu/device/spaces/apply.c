@@ -7,6 +7,7 @@
  */
 #include "qemu/osdep.h"
 
+#include "qemu/main-loop.h"
 #include "spaces/spaces.h"
 
 static PviommuSpace *space_of(const PviommuGroup *group)
@@ -52,11 +53,12 @@ static int stop(const PviommuPiece *piece, void *opaque)
     return 1;
 }
 
-static int apply_map(PviommuDevice *s, PviommuChange *change)
+static int settle_map(PviommuDevice *s, const PviommuChange *change,
+                      PviommuCarry *carry)
 {
     const PviommuMapping *m = &change->mapping;
     PviommuTarget t = { 0 };
-    int ret = pviommu_targets_map(s, change->domain, t, m);
+    int ret = pviommu_targets_settle_map(s, change, t, carry);
 
     if (!ret && (m->flags & PVIOMMU_MAP_F_MMIO) &&
         pviommu_target_next(change->domain, &t) &&
@@ -110,78 +112,94 @@ static void restore(PviommuDevice *s, const PviommuChange *change,
     }
 }
 
-static int apply_unmap(PviommuDevice *s, PviommuChange *change)
+static int settle_unmap(PviommuDevice *s, const PviommuChange *change,
+                        PviommuCarry *carry)
 {
-    PviommuTarget bad, t = { 0 };
-    PviommuMapping m;
-    int ret = 0;
+    PviommuTarget bad = carry->target, t = { 0 };
 
-    while (!ret && pviommu_target_next(change->domain, &t)) {
-        PviommuMappingIter iter = { 0 };
-
-        while (!ret && pviommu_change_next_removed(change, &iter, &m)) {
-            ret = pviommu_host_unmap(t.host, &m);
-        }
-        if (ret && pviommu_target_spare(s, &t)) {
-            ret = 0;
-        }
-    }
-    if (!ret) {
+    if (!carry->ret) {
         return 0;
     }
-
-    bad = t;
     pviommu_space_refused(pviommu_target_space(s, &bad),
-                          "to remove a mapping", -ret);
-    t = (PviommuTarget) { 0 };
+                          "to remove a mapping", -carry->ret);
     while (pviommu_target_next(change->domain, &t) && t.host != bad.host) {
         restore(s, change, &t, NULL);
     }
-    if (ret == PVIOMMU_HOST_LOST) {
+    if (carry->ret == PVIOMMU_HOST_LOST) {
         pviommu_target_lose(s, &bad);
     } else {
-        restore(s, change, &bad, &m);
+        restore(s, change, &bad, &carry->refused);
     }
-    return ret;
+    return carry->ret;
 }
 
-int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
+/* False when the big lock is needed */
+static bool invalidate(PviommuDevice *s, PviommuChange *change, int *ret)
+{
+    if (bql_locked()) {
+        *ret = apply_invalidate(s, change);
+        return true;
+    }
+    *ret = 0;
+    return !pviommu_domain_shadowed(change->domain) &&
+           pviommu_targets_try_invalidate(change->domain, &change->mapping);
+}
+
+bool pviommu_change_carry(PviommuDevice *s, PviommuChange *change,
+                          PviommuCarry *carry, int *ret)
 {
     PviommuGroup *group = change->group;
     PviommuChangeKind kind = change->kind;
-    int ret = 0;
 
     switch (kind) {
     case PVIOMMU_CHANGE_SWITCH:
+        if (!bql_locked()) {
+            return false;
+        }
         if (!change->to) {
             pviommu_change_force(s, change);
-            return 0;
+            *ret = 0;
+            return true;
         }
-        ret = apply_switch(s, change);
+        *ret = apply_switch(s, change);
         break;
     case PVIOMMU_CHANGE_MAP:
-        ret = apply_map(s, change);
-        break;
     case PVIOMMU_CHANGE_UNMAP:
-        ret = apply_unmap(s, change);
+        if (!pviommu_targets_carry(s, change, carry)) {
+            return false;
+        }
+        *ret = kind == PVIOMMU_CHANGE_MAP ? settle_map(s, change, carry)
+                                          : settle_unmap(s, change, carry);
         break;
     case PVIOMMU_CHANGE_INVALIDATE:
-        ret = apply_invalidate(s, change);
+        if (!invalidate(s, change, ret)) {
+            return false;
+        }
         break;
     case PVIOMMU_CHANGE_NONE:
+        *ret = 0;
         break;
     }
-    if (!ret) {
+    if (!*ret) {
         pviommu_change_finish(s, change);
-        return 0;
+        return true;
     }
     undo(s, change);
     if (kind == PVIOMMU_CHANGE_SWITCH) {
         pviommu_space_force(space_of(group));
         if (pviommu_group_fenced(group)) {
-            ret = PVIOMMU_HOST_LOST;
+            *ret = PVIOMMU_HOST_LOST;
         }
     }
+    return true;
+}
+
+int pviommu_change_apply(PviommuDevice *s, PviommuChange *change)
+{
+    PviommuCarry carry = { 0 };
+    int ret;
+
+    pviommu_change_carry(s, change, &carry, &ret);
     return ret;
 }
 

@@ -275,6 +275,62 @@ typedef struct PviommuTarget {
 bool pviommu_target_next(PviommuDomain *domain, PviommuTarget *target);
 
 /**
+ * struct PviommuCarry - how far a MAP or UNMAP has come
+ * @target: the place that has been, or is to be, asked last
+ * @asks: it is to be asked
+ * @refused: for UNMAP, what it refused
+ * @ret: its negative errno, or 0
+ */
+typedef struct PviommuCarry {
+    PviommuTarget target;
+    bool asks;
+    PviommuMapping refused;
+    int ret;
+} PviommuCarry;
+
+/**
+ * pviommu_targets_carry - map or unmap at all places, up to a refusal
+ * @s: the device
+ * @change: of kind MAP or UNMAP
+ * @carry: how far it has come; all zeros but for the start of the walk to begin
+ *
+ * The big lock need not be held.
+ *
+ * Return: false if it is needed from here on: then nothing else may be done
+ * with the device until this is called again with it.  Else @carry->ret is the
+ * refusal of a place that cannot be spared, or 0.
+ */
+bool pviommu_targets_carry(PviommuDevice *s, const PviommuChange *change,
+                           PviommuCarry *carry);
+
+/**
+ * pviommu_targets_settle_map - take a MAP back that was refused
+ * @s: the device
+ * @change: of kind MAP
+ * @walk: where @carry started
+ * @carry: from pviommu_targets_carry(), which returned true
+ *
+ * A refusal is told to the operator, and to the guest as a fault.  Without one
+ * the big lock need not be held.
+ *
+ * Return: 0 if there was none, or the negative errno of the host;
+ * PVIOMMU_HOST_LOST when an endpoint had to be blocked.
+ */
+int pviommu_targets_settle_map(PviommuDevice *s, const PviommuChange *change,
+                               PviommuTarget walk, PviommuCarry *carry);
+
+/**
+ * pviommu_targets_try_invalidate - what can be done of it without the big lock
+ * @domain: a domain with a table of the guest's, and no shadow
+ * @range: @range.first to @range.last
+ *
+ * Return: false if a place refuses, or cannot be asked: all are to be asked
+ * again, with the big lock.
+ */
+bool pviommu_targets_try_invalidate(PviommuDomain *domain,
+                                    const PviommuMapping *range);
+
+/**
  * pviommu_targets_map - map at all places, or at none
  * @s: the device
  * @domain: the domain
@@ -424,6 +480,21 @@ int pviommu_shadow_follow(PviommuDevice *s, PviommuDomain *domain,
  * @domain: any
  */
 void pviommu_shadow_settle(PviommuDevice *s, PviommuDomain *domain);
+
+/**
+ * pviommu_change_carry - carry a change to the host, or take it back
+ * @s: the device
+ * @change: the change; committed or undone when it is done
+ * @carry: how far it has come; all zeros to start
+ * @ret: as pviommu_change_apply() returns it, when it is done
+ *
+ * The big lock need not be held.
+ *
+ * Return: false if it is needed from here on: then nothing else may be done
+ * with the device until this is called again with it.
+ */
+bool pviommu_change_carry(PviommuDevice *s, PviommuChange *change,
+                          PviommuCarry *carry, int *ret);
 
 /**
  * pviommu_change_apply - carry a change to the host, or take it back
