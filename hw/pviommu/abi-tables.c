@@ -16,6 +16,7 @@
 #include "hw/virtio/virtio-bus.h"
 #include "hw/virtio/virtio-mmio.h"
 #include "hw/virtio/virtio-pci.h"
+#include "system/event-loop-base.h"
 #include "system/memory.h"
 #include "qobject/qnull.h"
 
@@ -41,6 +42,7 @@ const PviommuTypeSize pviommu_type_sizes[] = {
     SIZE(TYPE_VIRTIO_BUS, VirtioBusState, VirtioBusClass),
     SIZE(TYPE_VIRTIO_PCI, VirtIOPCIProxy, VirtioPCIClass),
     SIZE(TYPE_VIRTIO_MMIO, VirtIOMMIOProxy, SysBusDeviceClass),
+    SIZE(TYPE_EVENT_LOOP_BASE, EventLoopBase, EventLoopBaseClass),
     SIZE(TYPE_MEMORY_REGION, MemoryRegion, ObjectClass),
     SIZE(TYPE_IOMMU_MEMORY_REGION, IOMMUMemoryRegion, IOMMUMemoryRegionClass),
     SIZE(TYPE_MACHINE, MachineState, MachineClass),

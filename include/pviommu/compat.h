@@ -94,6 +94,20 @@ typedef MemoryRegionSection PviommuDiscardSection;
 #define PVIOMMU_SET_STATUS_OK
 #endif
 
+/*
+ * What an object of QEMU's event loops says to object_del: PVIOMMU_MAY_DELETE()
+ * is the function of its class, which has the arguments given, @base first
+ */
+#if PVIOMMU_QEMU_AT_LEAST(11, 1)
+#define PVIOMMU_MAY_DELETE(klass) ((klass)->prepare_delete)
+#define PVIOMMU_MAY_DELETE_ARGS EventLoopBase *base, Error **errp
+#define PVIOMMU_MAY_DELETE_ERROR(why) error_setg(errp, "%s", why)
+#else
+#define PVIOMMU_MAY_DELETE(klass) ((klass)->can_be_deleted)
+#define PVIOMMU_MAY_DELETE_ARGS EventLoopBase *base
+#define PVIOMMU_MAY_DELETE_ERROR(why) ((void)0)
+#endif
+
 /* Events of a guest's view of an SMMU: in Linux 6.15, and in 10.1's headers */
 #if !PVIOMMU_QEMU_AT_LEAST(10, 1)
 #define IOMMU_VEVENTQ_ALLOC _IO(IOMMUFD_TYPE, 0x93)

@@ -20,5 +20,11 @@ size_t process_resident(Viommu *v)
 
 bool process_is_sanitized(void)
 {
-    return !g_strcmp0(g_getenv("PVIOMMU_QTEST_KIND"), "sanitized");
+    return !g_strcmp0(g_getenv("PVIOMMU_QTEST_KIND"), "sanitized") ||
+           process_is_polled();
+}
+
+bool process_is_polled(void)
+{
+    return !g_strcmp0(g_getenv("PVIOMMU_QTEST_KIND"), "polled");
 }

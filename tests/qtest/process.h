@@ -25,4 +25,13 @@ size_t process_resident(Viommu *v);
  */
 bool process_is_sanitized(void);
 
+/**
+ * process_is_polled - whether an IOThread serves the request queue
+ *
+ * Then requests are seen though nobody kicks.
+ *
+ * Return: whether it does.
+ */
+bool process_is_polled(void);
+
 #endif /* TESTS_QTEST_PROCESS_H */

@@ -56,9 +56,12 @@ static void disk_start(Disk *d)
     "read-zeroes=on,size=1M -device virtio-blk-pci,drive=d,iothread=io," \
     "iommu_platform=on,disable-legacy=on,addr=4.0"
 
-static Disk disk_new(void)
+/* With an IOThread of the disk's alone, or of both */
+#define SHARED "iothread=io"
+
+static Disk disk_new(const char *properties)
 {
-    Disk d = { .v = viommu_start(NULL, DISK_ARGS) };
+    Disk d = { .v = viommu_start(properties, DISK_ARGS) };
 
     assert_status(viommu_attach(d.v, 1, DISK), OK);
     map_all_but_hole(d.v);
@@ -101,9 +104,9 @@ static void wait_sector(Disk *d, uint32_t first)
 }
 
 /* Reads go on while mappings beside them come and go */
-static void translates(void)
+static void translates(const void *properties)
 {
-    Disk d = disk_new();
+    Disk d = disk_new(properties);
 
     for (unsigned i = 0; i < 20; i++) {
         uint64_t iova = ((uint64_t)1 << 32) + i * PAGE;
@@ -123,9 +126,9 @@ static void translates(void)
 }
 
 /* What faults there is reported by the main thread */
-static void faults(void)
+static void faults(const void *properties)
 {
-    Disk d = disk_new();
+    Disk d = disk_new(properties);
     uint32_t first;
 
     viommu_event_post(d.v, sizeof(struct virtio_iommu_fault), 4);
@@ -155,9 +158,9 @@ static GuestTable new_table(Viommu *v, uint64_t at)
 }
 
 /* Reads go on while one table takes another's place and entries change */
-static void tables(void)
+static void tables(const void *properties)
 {
-    Disk d = { .v = viommu_start(TABLES_ON, DISK_ARGS) };
+    Disk d = { .v = viommu_start(properties, DISK_ARGS) };
     GuestTable table[2] = {
         new_table(d.v, 0x4000000), new_table(d.v, 0x4100000),
     };
@@ -251,9 +254,14 @@ static void ends_walks(const void *end)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    qtest_add_func("/pviommu/thread/translates", translates);
-    qtest_add_func("/pviommu/thread/faults", faults);
-    qtest_add_func("/pviommu/thread/tables", tables);
+    qtest_add_data_func("/pviommu/thread/translates", NULL, translates);
+    qtest_add_data_func("/pviommu/thread/faults", NULL, faults);
+    qtest_add_data_func("/pviommu/thread/tables", TABLES_ON, tables);
+    qtest_add_data_func("/pviommu/thread/shared/translates", SHARED,
+                        translates);
+    qtest_add_data_func("/pviommu/thread/shared/faults", SHARED, faults);
+    qtest_add_data_func("/pviommu/thread/shared/tables",
+                        TABLES_ON "," SHARED, tables);
     qtest_add_data_func("/pviommu/thread/ends-walks/invalidate",
                         end_by_invalidate, ends_walks);
     qtest_add_data_func("/pviommu/thread/ends-walks/detach", end_by_detach,

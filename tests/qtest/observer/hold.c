@@ -3,8 +3,8 @@
  * A thread of the emulator that is held where it reads guest memory
  *
  * The page is taken away, and the signal that its first reader gets goes on
- * when it is told to, or when the main thread waits for others: it may wait
- * for just this one, and could tell nobody anything then.
+ * when it is told to, or when another thread waits for others: it may wait for
+ * just this one, and could tell nobody anything then.
  */
 #include "qemu/osdep.h"
 
@@ -20,6 +20,7 @@ static struct {
     char *page;
     size_t size;
     pthread_t main;
+    pthread_t holder;
     struct sigaction before;
     bool held;
     bool free;
@@ -37,7 +38,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
     if (pthread_equal(pthread_self(), hold.main)) {
         return;
     }
-    qatomic_set(&hold.held, true);
+    hold.holder = pthread_self();
+    qatomic_store_release(&hold.held, true);
     while (!qatomic_read(&hold.free)) {
         syscall(SYS_sched_yield);       /* not by way of on_yield() */
     }
@@ -45,8 +47,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 static void on_yield(void)
 {
-    if (qatomic_read(&hold.held) &&
-        pthread_equal(pthread_self(), hold.main)) {
+    if (qatomic_load_acquire(&hold.held) &&
+        !pthread_equal(pthread_self(), hold.holder)) {
         qatomic_set(&hold.free, true);
     }
 }

@@ -22,6 +22,7 @@
 #include "qemu/rcu.h"
 #include "qemu/thread.h"
 #include "qom/object.h"
+#include "system/iothread.h"
 
 #include "pviommu/device.h"
 #include "pviommu/host.h"
@@ -48,6 +49,7 @@ typedef enum PviommuDeviceMistake {
  * @requests: by type; 0 counts the unknown ones
  * @statuses: by type and status
  * @mistakes: by PviommuMistake, then PviommuDeviceMistake
+ * @kicks: notifications of new requests by the guest, atomically
  * @host_refusals: mappings and switches that the host refused
  * @mmio_left_out: MAPs of MMIO without anything that a host could map
  * @faults_reported: events that reached the guest
@@ -57,6 +59,7 @@ typedef struct PviommuCounters {
     uint64_t requests[PVIOMMU_T__MAX];
     uint64_t statuses[PVIOMMU_T__MAX][PVIOMMU_S__MAX];
     uint64_t mistakes[PVIOMMU_MISTAKE__ALL];
+    uint64_t kicks;
     uint64_t host_refusals;
     uint64_t mmio_left_out;
     uint64_t faults_reported;
@@ -166,14 +169,20 @@ typedef struct PviommuFaults {
 /**
  * struct PviommuHeld - a lock that its holder may take again
  * @mutex: the lock
+ * @waiting: how many wait for it with the big lock, atomically; who has not
+ *           the big lock lets them pass
  * @holder: who holds it
  * @depth: how many times
  */
 typedef struct PviommuHeld {
     QemuRecMutex mutex;
+    unsigned waiting;
     QemuThread holder;
     unsigned depth;
 } PviommuHeld;
+
+/* The request queue in an IOThread, see virtio/polled.c */
+typedef struct PviommuPolled PviommuPolled;
 
 /* Which functions the IOMMU is for */
 typedef enum PviommuScope {
@@ -205,6 +214,8 @@ typedef enum PviommuScope {
  * @counters: for qom-get
  * @mistakes_logged: mistakes that were logged, a bit each
  * @log: requests-log
+ * @unfinished: ends the request that a thread had to leave for want of the big
+ *              lock; whoever holds the device with it calls this first
  *
  * Under the big lock and @held for who writes, so that a holder of either may
  * read:
@@ -216,6 +227,7 @@ typedef enum PviommuScope {
  *
  * Under the big lock alone:
  * @requestq: queue 0
+ * @polled: what serves it in @iothread; NULL without
  * @eventq: queue 1
  * @more: goes on with requests after a full batch
  * @swept: entries of guests' tables that the batch had to be read for
@@ -246,6 +258,8 @@ typedef enum PviommuScope {
  * @scope_name: property scope
  * @scope: what it says
  * @places: for PVIOMMU_SCOPE_LIST, the ways to functions: GByteArray *
+ * @iothread_name: property iothread
+ * @iothread: the object that it names, or NULL
  * @boot_bypass: property boot-bypass
  * @guest_tables: property guest-tables
  * @granule: property granule
@@ -263,6 +277,7 @@ struct PviommuDevice {
     VirtIODevice parent_obj;
 
     VirtQueue *requestq;
+    PviommuPolled *polled;
     VirtQueue *eventq;
     PviommuHeld held;
     PviommuIommu *iommu;
@@ -293,6 +308,7 @@ struct PviommuDevice {
     uint64_t attaches_before;
     Notifier shutdown;
     FILE *log;
+    void (*unfinished)(PviommuDevice *s);
     Error *blocker;
 
     QTAILQ_ENTRY(PviommuDevice) next;
@@ -303,6 +319,8 @@ struct PviommuDevice {
     char *scope_name;
     PviommuScope scope;
     GPtrArray *places;
+    char *iothread_name;
+    IOThread *iothread;
     bool boot_bypass;
     bool guest_tables;
     char *granule;
@@ -324,9 +342,13 @@ struct PviommuDevice {
  * Requests may be run in a thread of their own, which has not the big lock but
  * this.  So whatever else looks at what a request changes, or changes what one
  * looks at, does it between this and pviommu_release(): all that QEMU, the
- * guest and the user call.  It may be nested.  Taken inside the big lock, if
- * that is taken at all; who holds it and has not the big lock waits for
- * nobody who may.
+ * guest and the user call.  It may be nested.
+ *
+ * Where a request needs the big lock as well, the thread leaves the rest of it
+ * to who holds the device next, and that is done before this returns.
+ *
+ * Taken inside the big lock, if that is taken at all; who holds it and has not
+ * the big lock waits for nobody who may.
  *
  * Return: @s.
  */

@@ -10,11 +10,30 @@
 #include "qemu/main-loop.h"
 #include "common/common.h"
 
+/* A mutex is not fair, and a guest may have a request ready at any time */
+static void lock(PviommuHeld *held)
+{
+    if (bql_locked()) {
+        qatomic_inc(&held->waiting);
+        qemu_rec_mutex_lock(&held->mutex);
+        qatomic_dec(&held->waiting);
+        return;
+    }
+    while (qatomic_read(&held->waiting)) {
+        sched_yield();
+    }
+    qemu_rec_mutex_lock(&held->mutex);
+}
+
 PviommuDevice *pviommu_hold(PviommuDevice *s)
 {
-    qemu_rec_mutex_lock(&s->held.mutex);
+    lock(&s->held);
     if (!s->held.depth++) {
         qemu_thread_get_self(&s->held.holder);
+        if (s->unfinished) {
+            g_assert(bql_locked());
+            g_steal_pointer(&s->unfinished)(s);
+        }
     }
     return s;
 }

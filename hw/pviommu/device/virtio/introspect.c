@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 
 #include "hw/pci/pci_device.h"
+#include "qemu/atomic.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 #include "qobject/qnum.h"
@@ -224,6 +225,11 @@ static QObject *read_mistakes(PviommuDevice *s)
     return QOBJECT(dict);
 }
 
+static QObject *read_kicks(PviommuDevice *s)
+{
+    return number(qatomic_read(&s->counters.kicks));
+}
+
 static QObject *read_host_refusals(PviommuDevice *s)
 {
     return number(s->counters.host_refusals);
@@ -260,6 +266,8 @@ static const struct {
     { "requests", "dict", read_requests, "requests by type" },
     { "statuses", "dict", read_statuses,
       "statuses other than OK, by type of request" },
+    { "kicks", "uint64", read_kicks,
+      "times that the guest notified of new requests" },
     { "host-refusals", "uint64", read_host_refusals,
       "what the host would not map or unmap" },
     { "mmio-left-out", "uint64", read_mmio_left_out,

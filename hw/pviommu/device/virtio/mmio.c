@@ -51,10 +51,13 @@ bool pviommu_mmio_plug(PviommuDevice *s, Error **errp)
         return false;
     }
     /*
-     * Handle the queue where the kick arrives, as the PCI form does: there
-     * QEMU keeps an answer from being written to the device's own registers
+     * Without an IOThread handle the queue where the kick arrives, as the PCI
+     * form does: there QEMU keeps an answer from being written to the device's
+     * own registers
      */
-    s->slot->flags &= ~VIRTIO_IOMMIO_FLAG_USE_IOEVENTFD;
+    if (!s->iothread_name) {
+        s->slot->flags &= ~VIRTIO_IOMMIO_FLAG_USE_IOEVENTFD;
+    }
     root = find_root();
     if (root && !root->iommu_ops) {
         s->primary_bus = root;

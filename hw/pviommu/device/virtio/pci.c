@@ -46,6 +46,9 @@ static void pci_realize(VirtIOPCIProxy *proxy, Error **errp)
         error_append_hint(errp, "Use bus=pcie.0 or leave bus= out.\n");
         return;
     }
+    if (pci->device.iothread_name) {
+        proxy->flags |= VIRTIO_PCI_FLAG_USE_IOEVENTFD;
+    }
     pci->device.primary_bus = bus;
     pci->device.function = &proxy->pci_dev;
     virtio_pci_force_virtio_1(proxy);

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 
+#include "qemu/atomic.h"
 #include "qemu/error-report.h"
 #include "qemu/iov.h"
 #include "qemu/main-loop.h"
@@ -23,9 +24,6 @@
 /* Entries of tables to be read before others have their turn */
 #define SWEPT_MAX (64 * 1024)
 
-/* What became of a request on the host, for the log */
-enum { HOST_NOT_ASKED = 1 };
-
 static uint8_t status_of(int ret)
 {
     switch (-ret) {
@@ -40,9 +38,10 @@ static uint8_t status_of(int ret)
     }
 }
 
-static void log_request(PviommuDevice *s, const PviommuRequest *req,
-                        const PviommuAnswer *answer, int host)
+static void log_request(PviommuDevice *s, const PviommuWork *work)
 {
+    const PviommuRequest *req = &work->request;
+    const PviommuAnswer *answer = &work->answer;
     g_autoptr(GString) line = g_string_new(NULL);
 
     g_string_printf(line, "%s", pviommu_request_type_name(req->type));
@@ -85,11 +84,11 @@ static void log_request(PviommuDevice *s, const PviommuRequest *req,
     g_string_append_printf(line, " status=%s", answer->written
                            ? pviommu_status_name(answer->status)
                            : "unwritten");
-    if (host == HOST_NOT_ASKED) {
+    if (!work->asks_host) {
         g_string_append(line, " host=-\n");
-    } else if (host) {
-        g_string_append_printf(line, " host=%d (%s)\n", host,
-                               strerror(-host));
+    } else if (work->host) {
+        g_string_append_printf(line, " host=%d (%s)\n", work->host,
+                               strerror(-work->host));
     } else {
         g_string_append(line, " host=ok\n");
     }
@@ -157,72 +156,92 @@ static unsigned counted_as(const PviommuRequest *req,
     return unknown || req->type >= PVIOMMU_T__MAX ? 0 : req->type;
 }
 
-static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
+bool pviommu_work_is_for_any_thread(const PviommuWork *work)
 {
-    size_t readable = iov_size(elem->out_sg, elem->out_num);
-    size_t writable = iov_size(elem->in_sg, elem->in_num);
-    uint8_t properties[PVIOMMU_PROPERTIES_SIZE];
-    uint8_t copy[PVIOMMU_REQUEST_MAX] = { 0 };
-    PviommuRequest req = { 0 };
-    PviommuAnswer answer = { 0 };
-    PviommuChange change = { 0 };
-    int host = HOST_NOT_ASKED;
-    unsigned type;
-
-    iov_to_buf(elem->out_sg, elem->out_num, 0, copy, sizeof(copy));
-    if (writable > WRITABLE_MAX) {
-        pviommu_device_mistake(s, PVIOMMU_MISTAKE_HUGE_BUFFER, "request");
-    } else {
-        if (names_endpoint(copy[0])) {
-            pviommu_endpoints_renumber(s);
-        }
-        if (s->guest_tables && (copy[0] == PVIOMMU_T_PROBE ||
-                                copy[0] == PVIOMMU_T_ATTACH_TABLE)) {
-            pviommu_spaces_set_formats(s);
-        }
-        pviommu_write_lock(s);
-        pviommu_iommu_set_features(s->iommu,
-                                   VIRTIO_DEVICE(s)->guest_features);
-        pviommu_request_run(s->iommu, copy, readable, writable, &req,
-                            properties, &answer, &change);
-        pviommu_write_unlock(s);
-    }
-
-    if (answer.written && answer.status == PVIOMMU_S_OK) {
-        bool asked = change.kind != PVIOMMU_CHANGE_NONE;
-        int ret = pviommu_change_apply(s, &change);
-
-        if (asked) {
-            host = ret;
-        }
-        if (ret) {
-            answer.status = status_of(ret);
-        }
-    }
-
-    type = counted_as(&req, &answer);
-    s->counters.requests[type]++;
-    if (answer.written) {
-        s->counters.statuses[type][answer.status]++;
-    }
-    note_mistakes(s, &req, answer.mistakes);
-    if (s->log) {
-        log_request(s, &req, &answer, host);
-    }
-    return write_answer(elem, writable, &answer,
-                        req.type == PVIOMMU_T_PROBE ? properties : NULL);
+    return !names_endpoint(work->copy[0]);
 }
 
-void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
+void pviommu_work_begin(PviommuDevice *s, PviommuWork *work, void *properties)
 {
-    PviommuDevice *s = PVIOMMU_DEVICE(vdev);
-    unsigned budget = virtio_queue_get_num(vdev, virtio_get_queue_index(vq));
+    pviommu_write_lock(s);
+    pviommu_iommu_set_features(s->iommu, VIRTIO_DEVICE(s)->guest_features);
+    pviommu_request_run(s->iommu, work->copy, work->readable, work->writable,
+                        &work->request, properties, &work->answer,
+                        &work->change);
+    pviommu_write_unlock(s);
+    work->asks_host = work->change.kind != PVIOMMU_CHANGE_NONE;
+}
+
+bool pviommu_work_carry(PviommuDevice *s, PviommuWork *work)
+{
+    if (work->answer.written && work->answer.status == PVIOMMU_S_OK) {
+        if (!pviommu_change_carry(s, &work->change, &work->carry,
+                                  &work->host)) {
+            return false;
+        }
+        if (work->host) {
+            work->answer.status = status_of(work->host);
+        }
+    }
+    return true;
+}
+
+void pviommu_work_end(PviommuDevice *s, const PviommuWork *work)
+{
+    const PviommuAnswer *answer = &work->answer;
+    unsigned type = counted_as(&work->request, answer);
+
+    s->counters.requests[type]++;
+    if (answer->written) {
+        s->counters.statuses[type][answer->status]++;
+    }
+    note_mistakes(s, &work->request, answer->mistakes);
+    if (s->log) {
+        log_request(s, work);
+    }
+}
+
+static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
+{
+    uint8_t properties[PVIOMMU_PROPERTIES_SIZE];
+    PviommuWork work = {
+        .readable = iov_size(elem->out_sg, elem->out_num),
+        .writable = iov_size(elem->in_sg, elem->in_num),
+    };
+
+    iov_to_buf(elem->out_sg, elem->out_num, 0, work.copy, sizeof(work.copy));
+    if (work.writable > WRITABLE_MAX) {
+        pviommu_device_mistake(s, PVIOMMU_MISTAKE_HUGE_BUFFER, "request");
+    } else {
+        uint8_t type = work.copy[0];
+
+        if (names_endpoint(type)) {
+            pviommu_endpoints_renumber(s);
+        }
+        if (s->guest_tables && (type == PVIOMMU_T_PROBE ||
+                                type == PVIOMMU_T_ATTACH_TABLE)) {
+            pviommu_spaces_set_formats(s);
+        }
+        pviommu_work_begin(s, &work, properties);
+        pviommu_work_carry(s, &work);
+    }
+    pviommu_work_end(s, &work);
+    return write_answer(elem, work.writable, &work.answer,
+                        work.request.type == PVIOMMU_T_PROBE ? properties
+                                                             : NULL);
+}
+
+/* False if there is more than the budget allows */
+static bool serve(PviommuDevice *s, unsigned budget)
+{
+    VirtIODevice *vdev = VIRTIO_DEVICE(s);
+    VirtQueue *vq = s->requestq;
     bool any = false;
     PVIOMMU_HOLD_GUARD(s);
 
     s->swept = 0;
     if (!(vdev->status & VIRTIO_CONFIG_S_DRIVER_OK)) {
-        return;     /* too early: no buffer may be consumed yet */
+        return true;     /* too early: no buffer may be consumed yet */
     }
     for (;;) {
         VirtQueueElement *elem;
@@ -237,7 +256,6 @@ void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
             budget = s->swept < SWEPT_MAX ? budget - 1 : 0;
         }
         if (!budget) {
-            qemu_bh_schedule(s->more);
             break;
         }
         virtio_queue_set_notification(vq, 1);
@@ -249,6 +267,27 @@ void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
     if (any) {
         virtio_notify(vdev, vq);
     }
+    return budget;
+}
+
+static void serve_batch(PviommuDevice *s)
+{
+    if (!serve(s, virtio_queue_get_num(VIRTIO_DEVICE(s), 0))) {
+        qemu_bh_schedule(s->more);
+    }
+}
+
+void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq)
+{
+    PviommuDevice *s = PVIOMMU_DEVICE(vdev);
+
+    qatomic_inc(&s->counters.kicks);
+    serve_batch(s);
+}
+
+void pviommu_requests_handle_one(PviommuDevice *s)
+{
+    serve(s, 1);
 }
 
 void pviommu_requests_more(void *opaque)
@@ -257,6 +296,6 @@ void pviommu_requests_more(void *opaque)
     VirtIODevice *vdev = VIRTIO_DEVICE(s);
 
     if (virtio_queue_ready(s->requestq) && !vdev->broken) {
-        pviommu_requests_handle(vdev, s->requestq);
+        serve_batch(s);
     }
 }

@@ -281,7 +281,7 @@ static void device_realize(DeviceState *dev, Error **errp)
     PVIOMMU_HOLD_GUARD(s);
 
     if (!pviommu_mmio_plug(s, errp) || !parse_host_path(s, errp) ||
-        !pviommu_scope_parse(s, errp)) {
+        !pviommu_polled_check(s, errp) || !pviommu_scope_parse(s, errp)) {
         return;
     }
     if (!pviommu_root_take(s, &pviommu_pci_iommu_ops, errp)) {
@@ -310,6 +310,7 @@ static void device_realize(DeviceState *dev, Error **errp)
     s->eventq = virtio_add_queue(vdev, QUEUE_SIZE, NULL);
     get_config(vdev, vdev->config);
     s->more = virtio_bh_new_guarded(dev, pviommu_requests_more, s);
+    pviommu_polled_start(s);
     pviommu_events_init(s);
     pviommu_driver_start(s);
 
@@ -338,6 +339,7 @@ static void device_unrealize(DeviceState *dev)
     pviommu_endpoints_stop(s);
     pviommu_driver_stop(s);
     pviommu_events_cleanup(s);
+    pviommu_polled_stop(s);
     qemu_bh_delete(s->more);
     virtio_delete_queue(s->requestq);
     virtio_delete_queue(s->eventq);
@@ -363,6 +365,7 @@ static void device_finalize(Object *obj)
 
 static const Property properties[] = {
     DEFINE_PROP_BOOL("boot-bypass", PviommuDevice, boot_bypass, true),
+    DEFINE_PROP_STRING("iothread", PviommuDevice, iothread_name),
     DEFINE_PROP_BOOL("guest-tables", PviommuDevice, guest_tables, false),
     DEFINE_PROP_STRING("granule", PviommuDevice, granule),
     DEFINE_PROP("aw-bits", PviommuDevice, aw_bits, pviommu_prop_aw_bits,
@@ -403,6 +406,7 @@ static void device_class_init(ObjectClass *oc, PviommuClassData *data)
     vdc->set_status = set_status;
     vdc->reset = device_reset;
     rc->phases.exit = device_reset_exit;
+    pviommu_polled_class_init(vdc);
     pviommu_introspect_class_init(oc);
 }
 

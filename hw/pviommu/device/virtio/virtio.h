@@ -9,12 +9,71 @@
 #ifndef PVIOMMU_DEVICE_VIRTIO_H
 #define PVIOMMU_DEVICE_VIRTIO_H
 
-#include "common/common.h"
+#include "spaces/spaces.h"
 
 /* Types of properties: a width of addresses, a number, "FIRST:LAST:TYPE" */
 extern const PropertyInfo pviommu_prop_aw_bits;
 extern const PropertyInfo pviommu_prop_count;
 extern const PropertyInfo pviommu_prop_region;
+
+/**
+ * struct PviommuWork - a request that is being run
+ * @readable: how many bytes the guest gave
+ * @writable: and how many for the answer
+ * @copy: the former, as far as needed
+ * @request: what was read
+ * @answer: what to tell the guest
+ * @change: what it changes
+ * @carry: how far that has come
+ * @asks_host: it is the host's concern
+ * @host: what became of it there: 0, or a negative errno
+ */
+typedef struct PviommuWork {
+    size_t readable;
+    size_t writable;
+    uint8_t copy[PVIOMMU_REQUEST_MAX];
+    PviommuRequest request;
+    PviommuAnswer answer;
+    PviommuChange change;
+    PviommuCarry carry;
+    bool asks_host;
+    int host;
+} PviommuWork;
+
+/**
+ * pviommu_work_is_for_any_thread - whether to begin without the big lock
+ * @work: read
+ *
+ * Any thread.
+ *
+ * Return: false if the big lock is needed.
+ */
+bool pviommu_work_is_for_any_thread(const PviommuWork *work);
+
+/**
+ * pviommu_work_begin - have core run a request
+ * @s: the device, held; the big lock need not be
+ * @work: read, and all zeros but for that
+ * @properties: room for those of PROBE; NULL if it is none
+ */
+void pviommu_work_begin(PviommuDevice *s, PviommuWork *work,
+                        void *properties);
+
+/**
+ * pviommu_work_carry - carry what it changes to the host
+ * @s: the device, held; the big lock need not be
+ * @work: begun
+ *
+ * Return: as pviommu_change_carry().
+ */
+bool pviommu_work_carry(PviommuDevice *s, PviommuWork *work);
+
+/**
+ * pviommu_work_end - count and log a request
+ * @s: the device, held; the big lock need not be
+ * @work: carried
+ */
+void pviommu_work_end(PviommuDevice *s, const PviommuWork *work);
 
 /**
  * pviommu_requests_handle - the guest kicked the request queue
@@ -25,6 +84,12 @@ extern const PropertyInfo pviommu_prop_region;
  * PviommuDevice.more goes on.
  */
 void pviommu_requests_handle(VirtIODevice *vdev, VirtQueue *vq);
+
+/**
+ * pviommu_requests_handle_one - answer no more than one request
+ * @s: the device
+ */
+void pviommu_requests_handle_one(PviommuDevice *s);
 
 /**
  * pviommu_requests_more - go on with the request queue
@@ -65,6 +130,33 @@ void pviommu_driver_stop(PviommuDevice *s);
  * IOMMU.
  */
 void pviommu_driver_status(VirtIODevice *vdev, uint8_t status);
+
+/**
+ * pviommu_polled_check - find the IOThread that shall serve the request queue
+ * @s: the device, which is being realized
+ * @errp: why there is none, and what to do
+ *
+ * Return: false if there is none of the name that iothread= has.
+ */
+bool pviommu_polled_check(PviommuDevice *s, Error **errp);
+
+/**
+ * pviommu_polled_start - make ready for a driver whose requests it serves
+ * @s: the device; nothing is done without an IOThread
+ */
+void pviommu_polled_start(PviommuDevice *s);
+
+/**
+ * pviommu_polled_stop - the opposite of pviommu_polled_start()
+ * @s: the device, which has no driver any more
+ */
+void pviommu_polled_stop(PviommuDevice *s);
+
+/**
+ * pviommu_polled_class_init - have the IOThread start and stop with the driver
+ * @vdc: the class of PviommuDevice
+ */
+void pviommu_polled_class_init(VirtioDeviceClass *vdc);
 
 /**
  * pviommu_mmio_plug - settle how the device hangs on the machine

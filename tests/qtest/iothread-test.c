@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The request queue in an IOThread
+ *
+ * What every device does, all other tests show with it: they are run with an
+ * IOThread as well.  Here is what there is of it alone.
+ */
+#include "qemu/osdep.h"
+
+#include "edu.h"
+#include "iommufd-scene.h"
+#include "launch.h"
+
+/* Polls for as long as a test may take */
+#define POLLS "-object iothread,id=io,poll-max-ns=1000000000 "
+#define WAITS "-object iothread,id=io,poll-max-ns=0 "
+#define IN_IO "iothread=io"
+
+#define IOVA(n) ((uint64_t)(n) * PAGE)
+
+static void post(Viommu *v, const void *request, size_t size)
+{
+    uint8_t tail[4] = { 0 };
+    const ViommuBuffers b = {
+        .out = request, .out_size = size, .in = tail, .in_size = sizeof(tail),
+    };
+
+    viommu_post(v, &v->requests, &b);
+}
+
+static void post_map(Viommu *v, uint32_t domain, uint64_t iova, uint64_t phys)
+{
+    const struct virtio_iommu_req_map req = {
+        .head.type = VIRTIO_IOMMU_T_MAP,
+        .domain = cpu_to_le32(domain),
+        .virt_start = cpu_to_le64(iova),
+        .virt_end = cpu_to_le64(iova + PAGE - 1),
+        .phys_start = cpu_to_le64(phys),
+        .flags = cpu_to_le32(READ | WRITE),
+    };
+
+    post(v, &req, offsetof(typeof(req), tail));
+}
+
+static void post_unmap(Viommu *v, uint32_t domain, uint64_t iova)
+{
+    const struct virtio_iommu_req_unmap req = {
+        .head.type = VIRTIO_IOMMU_T_UNMAP,
+        .domain = cpu_to_le32(domain),
+        .virt_start = cpu_to_le64(iova),
+        .virt_end = cpu_to_le64(iova + PAGE - 1),
+    };
+
+    post(v, &req, offsetof(typeof(req), tail));
+}
+
+/* While it polls, nobody has to tell it of a request */
+static void without_a_kick(const void *features)
+{
+    Viommu *v = viommu_boot(IN_IO, POLLS EDU_A);
+    unsigned unkicked = 0, kicks, served = 0;
+
+    viommu_negotiate(v, ALL_FEATURES & ~(uint64_t)(uintptr_t)features);
+    assert_status(viommu_attach(v, 1, EP_A), OK);
+    kicks = viommu_count(v, "kicks");
+    while (unkicked < 100) {
+        unsigned before = kicks;
+
+        post_map(v, 1, IOVA(served++), PHYS);
+        viommu_kick(v, &v->requests);
+        g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
+        kicks = viommu_count(v, "kicks");
+        unkicked += kicks == before;
+    }
+    g_assert_cmpuint(viommu_count(v, "mappings"), ==, served);
+    viommu_stop(v);
+}
+
+/* Without polling each is told of, and done all the same */
+static void waits(void)
+{
+    Viommu *v = viommu_start(IN_IO, WAITS EDU_A);
+    uint64_t kicks;
+
+    assert_status(viommu_attach(v, 1, EP_A), OK);
+    kicks = viommu_count(v, "kicks");
+    for (unsigned i = 0; i < 100; i++) {
+        assert_status(viommu_map(v, 1, IOVA(i), IOVA(i) + PAGE - 1, PHYS,
+                                 READ), OK);
+    }
+    g_assert_cmpuint(viommu_count(v, "kicks"), >, kicks);
+    g_assert_cmpuint(viommu_count(v, "mappings"), ==, 100);
+    viommu_stop(v);
+}
+
+static void refused(void)
+{
+    static const char *const what = "no iothread object 'io'";
+
+    refuses("-device pviommu-pci,iothread=io", what, "-object iothread,id=io");
+    refuses("-object memory-backend-ram,id=io,size=1M "
+            "-device pviommu-pci,iothread=io", what, "-object iothread,id=io");
+    takes("-object iothread,id=io -device pviommu-pci,iothread=io", NULL);
+}
+
+/* As long as the queue is there, the thread stays */
+static void stays(void)
+{
+    Viommu *v = viommu_start(IN_IO, POLLS "-object iothread,id=idle " EDU_A);
+    QDict *answer = qtest_qmp(v->qts, "{'execute': 'object-del',"
+                              " 'arguments': {'id': 'io'}}");
+
+    g_assert_true(qdict_haskey(answer, "error"));
+    qobject_unref(answer);
+    qtest_qmp_assert_success(v->qts, "{'execute': 'object-del',"
+                             " 'arguments': {'id': 'idle'}}");
+    viommu_assert_alive(v);
+    viommu_stop(v);
+}
+
+/* A stopped machine does nothing; what waits is done when it goes on */
+static void stop_and_continue(void)
+{
+    Viommu *v = viommu_start(IN_IO, POLLS EDU_A);
+
+    assert_status(viommu_attach(v, 1, EP_A), OK);
+    for (unsigned i = 0; i < 50; i++) {
+        uint32_t length;
+
+        post_map(v, 1, IOVA(2 * i), PHYS);
+        viommu_kick(v, &v->requests);
+        qtest_qmp_assert_success(v->qts, "{'execute': 'stop'}");
+        g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
+        post_map(v, 1, IOVA(2 * i + 1), PHYS);
+        g_assert_cmpuint(viommu_count(v, "mappings"), ==, 2 * i + 1);
+        g_assert_false(viommu_used(v, &v->requests, &length));
+        qtest_qmp_assert_success(v->qts, "{'execute': 'cont'}");
+        g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
+    }
+    g_assert_cmpuint(viommu_count(v, "mappings"), ==, 100);
+    viommu_stop(v);
+}
+
+/* The device is reset while it works; nothing is left, on the host neither */
+static void resets(void)
+{
+    Scene s = scene_new(IN_IO, 1, POLLS);
+    Model nothing = model_new();
+
+    for (unsigned i = 0; i < 50; i++) {
+        attach_all(&s, 1);
+        for (unsigned j = 0; j < 60; j++) {
+            post_map(s.v, 1, IOVA(j), PHYS + IOVA(j));
+        }
+        viommu_kick(s.v, &s.v->requests);
+        if (i % 2) {
+            qtest_system_reset(s.v->qts);
+            viommu_map_registers(s.v);
+        }
+        viommu_negotiate(s.v, ALL_FEATURES);
+        g_assert_cmpuint(viommu_count(s.v, "mappings"), ==, 0);
+    }
+    attach_all(&s, 1);
+    assert_holds(s.w[0], &nothing);
+    model_free(&nothing);
+    assert_no_mistakes(s.w[0]);
+    scene_end(&s);
+}
+
+/* A ring or a buffer that is no RAM is left to QEMU's code, for as long */
+static void registers(void)
+{
+    Viommu *v = viommu_start(IN_IO, POLLS EDU_A);
+    const uint64_t nowhere = 0xfeb00000;
+    uint64_t desc;
+
+    assert_status(viommu_attach(v, 1, EP_A), OK);
+    for (unsigned i = 0; i < 20; i++) {
+        post_map(v, 1, IOVA(i), PHYS);
+        desc = v->requests.desc +
+               (v->requests.next - 2 + i % 2 + 256) % 256 * 16;
+        qtest_writeq(v->qts, desc, nowhere);
+        viommu_kick(v, &v->requests);
+        viommu_wait(v, &v->requests);
+        viommu_assert_alive(v);
+    }
+    viommu_set_status(v, 0);
+    viommu_begin(v, ALL_FEATURES);
+    viommu_queues(v);
+    v->vdev->bus->queue_select(v->vdev, 0);
+    v->vdev->bus->set_queue_address(v->vdev, &(QVirtQueue) {
+        .desc = v->requests.desc, .avail = v->requests.avail, .used = nowhere,
+    });
+    viommu_set_status(v, 0xf);
+    post_map(v, 1, 0, PHYS);
+    viommu_kick_always(v, &v->requests);
+    viommu_negotiate(v, ALL_FEATURES);
+    viommu_assert_alive(v);
+    viommu_stop(v);
+}
+
+/* What is wrong with a ring makes the device ask for a reset, and that helps */
+static void broken(void)
+{
+    Viommu *v = viommu_start(IN_IO, POLLS EDU_A);
+
+    for (unsigned i = 0; i < 20; i++) {
+        gint64 end = g_get_monotonic_time() + VIOMMU_TIMEOUT_US;
+
+        assert_status(viommu_attach(v, 1, EP_A), OK);
+        /* a descriptor that is not in the table, or one without bytes */
+        qtest_writew(v->qts, v->requests.avail + 4 +
+                     v->requests.posted % 256 * 2, i % 2 ? 256 : 255);
+        qtest_writew(v->qts, v->requests.avail + 2, v->requests.posted + 1);
+        viommu_kick_always(v, &v->requests);
+        while (!(v->vdev->bus->get_status(v->vdev) &
+                 VIRTIO_CONFIG_S_NEEDS_RESET)) {
+            g_assert_cmpint(g_get_monotonic_time(), <, end);
+        }
+        viommu_negotiate(v, ALL_FEATURES);
+        viommu_assert_alive(v);
+    }
+    viommu_stop(v);
+}
+
+#define DIMM_IOVA (1ULL << 40)
+#define DIMM_PHYS 0x100000000ULL
+#define DIMM_SIZE (128 * MiB)
+#define ACPI_MEMORY_SLOT 0xa00
+#define ACPI_MEMORY_CONTROL 0xa14
+#define ACPI_MEMORY_EJECT 0x08
+
+static void plug_dimm(QTestState *qts)
+{
+    qtest_qmp_assert_success(qts, "{'execute': 'object-add', 'arguments': {"
+                             "'qom-type': 'memory-backend-ram', 'id': 'ram',"
+                             "'size': %u}}", (unsigned)DIMM_SIZE);
+    qtest_qmp_assert_success(qts, "{'execute': 'device_add', 'arguments': {"
+                             "'driver': 'pc-dimm', 'id': 'dimm',"
+                             "'memdev': 'ram'}}");
+}
+
+static void unplug_dimm(QTestState *qts)
+{
+    qtest_qmp_assert_success(qts, "{'execute': 'device_del', 'arguments': {"
+                             "'id': 'dimm'}}");
+    qtest_outl(qts, ACPI_MEMORY_SLOT, 0);
+    qtest_outb(qts, ACPI_MEMORY_CONTROL, ACPI_MEMORY_EJECT);
+    qtest_qmp_eventwait(qts, "DEVICE_DELETED");
+    qtest_qmp_assert_success(qts, "{'execute': 'object-del', 'arguments': {"
+                             "'id': 'ram'}}");
+}
+
+/* What else goes on in a machine whose guest maps at full speed */
+static void disturb(Viommu *v, GRand *rand, bool *dimm)
+{
+    switch (g_rand_int_range(rand, 0, 4)) {
+    case 0:
+        if (*dimm) {
+            unplug_dimm(v->qts);
+        } else {
+            plug_dimm(v->qts);
+        }
+        *dimm = !*dimm;
+        break;
+    case 1:
+        qtest_qmp_assert_success(v->qts, "{'execute': 'stop'}");
+        qtest_qmp_assert_success(v->qts, "{'execute': 'cont'}");
+        break;
+    case 2:
+        qobject_unref(viommu_get(v, "domains"));
+        qobject_unref(viommu_get(v, "endpoints"));
+        break;
+    case 3:
+        viommu_set_bypass(v, g_rand_boolean(rand));
+        break;
+    }
+}
+
+static void toggles(Viommu *v, GRand *rand, bool *held)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        unsigned n = g_rand_int_range(rand, 0, 256);
+
+        if (held[n]) {
+            post_unmap(v, 1, IOVA(n));
+        } else {
+            post_map(v, 1, IOVA(n), PHYS + IOVA(n));
+        }
+        held[n] = !held[n];
+    }
+    viommu_kick(v, &v->requests);
+}
+
+static void assert_dimm(Watch *w, bool there)
+{
+    g_autofree char *held = watch_get(w, "mappings");
+
+    g_assert_cmpstr(held, ==,
+                    there ? "10000000000 10007ffffff ram+0 rw\n" : "");
+}
+
+/* Requests go on all the time, and in the end the host has what they say */
+static void stress(void)
+{
+    const char *given = g_getenv("PVIOMMU_STRESS_ROUNDS");
+    const unsigned rounds = given ? atoi(given) : 60;
+    Scene s = scene_new(IN_IO, 2, POLLS "-m 256M,slots=2,maxmem=1G");
+    g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+    bool held[256] = { 0 }, dimm = false;
+
+    assert_status(viommu_attach(s.v, 1, s.w[0]->endpoint), OK);
+    assert_status(viommu_attach(s.v, 2, s.w[1]->endpoint), OK);
+    assert_status(viommu_map(s.v, 2, DIMM_IOVA, DIMM_IOVA + DIMM_SIZE - 1,
+                             DIMM_PHYS, READ | WRITE), OK);
+    for (unsigned i = 0; i < rounds; i++) {
+        toggles(s.v, rand, held);
+        disturb(s.v, rand, &dimm);
+        viommu_wait_all(s.v, &s.v->requests, 4);
+        if (i % 10 == 9) {
+            Model now = model_new();
+
+            for (unsigned n = 0; n < ARRAY_SIZE(held); n++) {
+                if (held[n]) {
+                    model_add(&now, IOVA(n), PAGE, PHYS + IOVA(n),
+                              READ | WRITE);
+                }
+            }
+            assert_holds(s.w[0], &now);
+            assert_dimm(s.w[1], dimm);
+            model_free(&now);
+        }
+    }
+    g_assert_cmpuint(viommu_count(s.v, "host-refusals"), ==, 0);
+    assert_no_mistakes(s.w[0]);
+    scene_end(&s);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_data_func("/pviommu/iothread/without-a-kick/flags",
+                        (void *)(uintptr_t)FEATURE(VIRTIO_RING_F_EVENT_IDX),
+                        without_a_kick);
+    qtest_add_data_func("/pviommu/iothread/without-a-kick/event-index", NULL,
+                        without_a_kick);
+    qtest_add_func("/pviommu/iothread/waits", waits);
+    qtest_add_func("/pviommu/iothread/refused", refused);
+    qtest_add_func("/pviommu/iothread/stays", stays);
+    qtest_add_func("/pviommu/iothread/stop-and-continue", stop_and_continue);
+    qtest_add_func("/pviommu/iothread/resets", resets);
+    qtest_add_func("/pviommu/iothread/registers", registers);
+    qtest_add_func("/pviommu/iothread/broken", broken);
+    qtest_add_func("/pviommu/iothread/stress", stress);
+    return g_test_run();
+}
