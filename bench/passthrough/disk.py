@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Random reads of an NVMe disk that is passed through to a Linux guest."""
 
+import os
+import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-from emulator import KINDS, WALKED
+from emulator import KINDS, THREADED, WALKED
 from pvlab import board, guest, host
 from pvlab.device import Device
 from pvlab.machine import Machine
@@ -18,6 +21,8 @@ DISK = f"0000:00:{SLOT:02x}.0"
 TYPES = {"DMA": "strict", "DMA-FQ": "lazy", "identity": "identity"}
 DEPTHS = (1, 32)
 SIZES_KIB = (4, 1024)
+# Of a guest that does nothing
+IDLE_SECONDS = 5
 # Short turns, and many: others may use the processor meanwhile
 MILLISECONDS, TURNS = 200, 8
 
@@ -59,11 +64,28 @@ class Reader:
         self.machine.qmp("stop")
         return done, nanoseconds / 1e9
 
-    def requests(self) -> int:
-        """How many there were; 0 if the IOMMU does not tell."""
+    def counts(self) -> tuple[int, int]:
+        """How many requests there were, and kicks for them; 0 if the IOMMU
+        does not tell."""
         if not self.kind.device or not self.kind.subject().ours:
-            return 0
-        return sum(Device(self.machine).requests().values())
+            return 0, 0
+        device = Device(self.machine)
+        return sum(device.requests().values()), device.get("kicks")
+
+    def _processor(self) -> float:
+        """Seconds of processor time that the emulator has had."""
+        stat = Path(f"/proc/{self.machine.pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def idle(self) -> float:
+        """The share of a processor that it takes when nothing is done."""
+        self.machine.qmp("cont")
+        before, start = self._processor(), time.monotonic()
+        time.sleep(IDLE_SECONDS)
+        share = (self._processor() - before) / (time.monotonic() - start)
+        self.machine.qmp("stop")
+        return share
 
 
 @contextmanager
@@ -96,22 +118,41 @@ def measure(addresses, linux, tell, say, rounds):
                              depth=depth, round=number, rate=done / seconds)
 
 
+def _read_alone(readers, sizes, tell, say, rounds):
+    """One read at a time, of SIZES in KiB."""
+    for wanted in ("DMA", "DMA-FQ"):
+        say(f"the disk is read, {TYPES[wanted]}")
+        for reader in readers:
+            if reader.kind.device:
+                reader.set_type(wanted)
+        for number in range(rounds * TURNS):
+            for kib in sizes:
+                readers = readers[1:] + readers[:1]
+                for reader in readers:
+                    before = reader.counts()
+                    done, seconds = reader.read(1, MILLISECONDS, kib)
+                    requests, kicks = (
+                        (new - old) / done
+                        for new, old in zip(reader.counts(), before))
+                    tell(kind=reader.kind.name, type=TYPES[wanted], kib=kib,
+                         round=number, time=seconds / done * 1e6,
+                         requests=requests, kicks=kicks)
+
+
 def measure_tables(addresses, linux, tell, say, rounds):
-    """The same, one read at a time, of guests that have tables of their own
-    and others."""
+    """The same of guests that have tables of their own and others."""
     with guests(WALKED, addresses, linux, say) as readers:
-        for wanted in ("DMA", "DMA-FQ"):
-            say(f"the disk is read, {TYPES[wanted]}")
+        _read_alone(readers, SIZES_KIB, partial(tell, what="walked"), say,
+                    rounds)
+
+
+def measure_thread(addresses, linux, tell, say, rounds):
+    """The same of guests whose requests a thread polls for and others."""
+    with guests(THREADED, addresses, linux, say) as readers:
+        say("they do nothing")
+        for number in range(rounds):
             for reader in readers:
-                if reader.kind.device:
-                    reader.set_type(wanted)
-            for number in range(rounds * TURNS):
-                for kib in SIZES_KIB:
-                    readers = readers[1:] + readers[:1]
-                    for reader in readers:
-                        before = reader.requests()
-                        done, seconds = reader.read(1, MILLISECONDS, kib)
-                        tell(what="walked", kind=reader.kind.name,
-                             type=TYPES[wanted], kib=kib, round=number,
-                             time=seconds / done * 1e6,
-                             requests=(reader.requests() - before) / done)
+                tell(what="idle", kind=reader.kind.name, round=number,
+                     share=reader.idle())
+        _read_alone(readers, SIZES_KIB[:1], partial(tell, what="polled"),
+                    say, rounds)

@@ -31,15 +31,17 @@ class Kind(NamedTuple):
     device: str
     properties: str
     iommufd: bool
+    thread: str = ""
 
     def subject(self) -> Subject:
         """The IOMMU on the command line."""
         return Subject(self.device)
 
     def words(self, properties="") -> list[str]:
-        """The words that bring it, if it is one, and the iommufd object
-        before it."""
+        """The words that bring it, if it is one, and the objects before
+        it."""
         return ["-object", "iommufd,id=iommufd0"] * self.iommufd + \
+            ["-object", self.thread] * bool(self.thread) + \
             (self.subject().arguments(",".join(filter(
                 None, ["addr=4", self.properties, properties])))
              if self.device else [])
@@ -64,6 +66,16 @@ WALKED = (
     Kind("stock, iommufd", STOCK, "", True),
     Kind(MAPPED, OURS, "", True),
     Kind(NESTED, OURS, "guest-tables=on", True))
+
+
+# The request queue in a thread that polls, and what it is measured beside
+ASKED, POLLED = "ours, iommufd", "ours, iothread"
+THREADED = (
+    Kind(NONE, "", "", True),
+    Kind("stock, iommufd", STOCK, "", True),
+    Kind(ASKED, OURS, "", True),
+    Kind(POLLED, OURS, "iothread=io", True,
+         "iothread,id=io,poll-max-ns=1000000"))
 
 
 class Cost(NamedTuple):

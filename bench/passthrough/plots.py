@@ -18,7 +18,7 @@ STYLES = {"ours, iommufd": (1, "#0060ad"), "stock, iommufd": (2, "#0060ad"),
           "ours, type1": (1, "#dd181f"), "stock, type1": (2, "#dd181f"),
           "ours, container": (1, "#00a050"), "bare ioctls": (3, "#000000"),
           "no IOMMU": (2, "#000000"), "ours, MAP": (1, "#0060ad"),
-          "ours, nested": (1, "#dd181f")}
+          "ours, nested": (1, "#dd181f"), "ours, iothread": (1, "#dd181f")}
 
 
 def _draw(path: Path, script):

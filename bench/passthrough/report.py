@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import plots
-from emulator import MAPPED, NESTED, NONE, WALKED
+from emulator import (ASKED, MAPPED, NESTED, NONE, POLLED, THREADED,
+                      WALKED)
 from figures import Figures
 from pvlab import kernel, paths
 
@@ -14,6 +15,7 @@ DOCS = paths.ROOT / "docs/performance.md"
 PLOTS = "performance"           # the folder of plots, beside both
 # What is between such lines is written here, by the parts that are in it
 BLOCKS = {"bench/lab": ("requests", "disk"),
+          "bench/lab --part thread": ("thread",),
           "bench/lab --part tables": ("tables",)}
 OURS, STOCK = "ours, iommufd", "stock, iommufd"
 KINDS = (OURS, STOCK, "ours, type1", "stock, type1", "ours, container")
@@ -340,6 +342,53 @@ class Report:
                    "Random reads, passed-through NVMe, host with two stages",
                    "microseconds a read", heads, shown)
 
+    def polled(self):
+        """Reads of a disk whose guest's requests a thread polls for."""
+        names = TYPES[:2]
+        kinds = [kind.name for kind in THREADED]
+
+        def ratio(kind, other, name):
+            return self.figures.ratio("polled", "time", (kind, other),
+                                      type=name)
+
+        def shares(field, name):
+            return self.figures.median("polled", field, kind=POLLED,
+                                       type=name)
+
+        for other, most in ((NONE, 1.7), (STOCK, 0.8)):
+            for name in names:
+                was = ratio(POLLED, other, name)
+                self.judge(f"reads of 4 KiB, {name}, {POLLED} / {other}",
+                           f"≤ {most}", f"{was:.2f}", was <= most)
+        for name in names:
+            was = shares("kicks", name)
+            self.judge(f"kicks a read, {name}, {POLLED}", "≤ 0.01",
+                       f"{was:.4f}", was <= 0.01)
+        shown = {kind: [self.figures.median("polled", "time", kind=kind,
+                                            type=name) for name in names]
+                 for kind in kinds}
+        idle = [self.figures.median("idle", "share", kind=kind)
+                for kind in kinds]
+        rows = [(kind, *shown[kind], f"{share:.3f}")
+                for kind, share in zip(kinds, idle)]
+        rows += [(f"{kind} / {other}",
+                  *(f"{ratio(kind, other, name):.2f}" for name in names), "")
+                 for kind, other in ((POLLED, NONE), (POLLED, STOCK),
+                                     (POLLED, ASKED), (ASKED, STOCK))]
+        rows += [(f"{field} a read, {POLLED}",
+                  *(f"{shares(field, name):.4f}" for name in names), "")
+                 for field in ("requests", "kicks")]
+        self.say("Random reads of 4 KiB, one at a time, of a passed-through "
+                 "NVMe disk in Linux guests as they are, with `iothread=` and "
+                 "without, on a host with two processors: microseconds a "
+                 "read, and the share of a processor that the emulator takes "
+                 "when the guest does nothing.\n",
+                 table(("", *names, "idle"), rows))
+        plots.bars(self.plot("polled", "reads with requests in a thread",
+                             "thread"),
+                   "Random reads, passed-through NVMe, two processors",
+                   "microseconds a read", list(names), shown)
+
     def text(self, parts, linux) -> str:
         """What PARTS say, and the verdicts on it; LINUX: what ran there."""
         for part in parts:
@@ -356,6 +405,11 @@ PLAIN = ((Report.memory, Report.devices, Report.maps, Report.pinned,
 WALK = ((Report.walked,),
         lambda: f"{kernel.lab('arm64').release} as host, "
                 f"{kernel.patched('arm64').release} with our patches as guest")
+
+
+THREAD = ((Report.polled,), PLAIN[1])
+# What makes a block, by a part of it
+MAKERS = {"requests": PLAIN, "thread": THREAD, "tables": WALK}
 
 
 def versions(linux) -> str:
@@ -381,7 +435,7 @@ def report(results, out, docs) -> int:
         if not any(result["part"] in parts for result in results):
             continue
         made = Report(results, DOCS.parent if docs else out)
-        texts.append(made.text(*(WALK if "tables" in parts else PLAIN)))
+        texts.append(made.text(*MAKERS[parts[0]]))
         reached &= all(verdict[-1] == "yes" for verdict in made.verdicts)
         if docs:
             begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"

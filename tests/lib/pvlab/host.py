@@ -97,11 +97,11 @@ class Host:
     """The host, booted to run one program of ours."""
 
     def __init__(self, folder: Path, kernel: Kernel, command, disk: Path,
-                 memory="2500M", more=(), kind=None):
+                 memory="2500M", more=(), kind=None, cpus=1):
         """COMMAND: the program's words; it finds FOLDER/share, which it can
         write, as SHARE.  DISK: the image behind the NVMe disk at NVME.
         MORE: words for more devices.  KIND: one of hosts.py; an x86 host
-        where nothing is said."""
+        where nothing is said.  CPUS: how many the host has."""
         kind = kind or hosts.x86(kernel)
         self.folder = folder
         self.share = folder / "share"
@@ -116,7 +116,7 @@ class Host:
             cwd=shlex.quote(str(paths.ROOT)),
             command=shlex.join([kind.python, *map(str, command)])))
         self.machine = _HostMachine("host", folder, [
-            "-accel", "tcg,thread=multi", *kind.words, "-smp", "1",
+            "-accel", "tcg,thread=multi", *kind.words, "-smp", str(cpus),
             "-m", memory, "-no-reboot",
             "-virtfs", "local,path=/,mount_tag=root,security_model=none,"
                        "readonly=on,multidevs=remap",
