@@ -37,14 +37,15 @@ class Driven:
 
     def __init__(self, name, subject, backend="type1", properties="", *,
                  port=False, more=(), also=None):
-        """BACKEND: type1, iommufd, or container: that of QEMU's own code
-        over iommufd.  PORT: the engine can be unplugged.  MORE: words for
+        """BACKEND: type1, iommufd, iothread: that, with the request queue in
+        one, or container: that of QEMU's own code over iommufd.  PORT: the engine can be unplugged.  MORE: words for
         QEMU.  ALSO: further endpoints, by name, that are passed through."""
-        self.backend = backend
+        self.backend = "iommufd" if backend == "iothread" else backend
         words = [*qtest.LAYOUT.words, "-m", f"{RAM_MIB}M", *more]
-        if backend == "container":
-            properties = ",".join(filter(None, [properties,
-                                                "host-path=container"]))
+        own = {"container": "host-path=container", "iothread": "iothread=io"}
+        properties = ",".join(filter(None, [properties, own.get(backend)]))
+        if backend == "iothread":
+            words += ["-object", "iothread,id=io,poll-max-ns=1000000"]
         if backend != "type1":
             words += ["-object", "iommufd,id=iommufd0"]
         words += subject.arguments(
