@@ -223,6 +223,95 @@ static void broken(void)
     viommu_stop(v);
 }
 
+#define CODE 0x10000
+#define COUNTER 0x3000
+
+/* Starts the processor at CODE */
+static char *make_firmware(void)
+{
+    static const uint8_t jump[] = { 0xea, 0, 0, CODE >> 4 & 0xff, CODE >> 12 };
+    g_autofree char *path = NULL;
+    g_autofree uint8_t *image = g_malloc(0x10000);
+    int fd = g_file_open_tmp("pviommu-firmware-XXXXXX", &path, NULL);
+
+    memset(image, 0xff, 0x10000);
+    memcpy(image + 0x10000 - 16, jump, sizeof(jump));
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(write(fd, image, 0x10000), ==, 0x10000);
+    close(fd);
+    return g_steal_pointer(&path);
+}
+
+static void set_running(Viommu *v, bool running)
+{
+    qtest_qmp_assert_success(v->qts, "{'execute': %s}",
+                             running ? "cont" : "stop");
+}
+
+/*
+ * Have a number stored at COUNTER for ever; the processor is stopped.  In two
+ * blocks: what jumps to itself, TCG does not leave when it is invalidated
+ */
+static void write_code(QTestState *qts, uint8_t number)
+{
+    const uint8_t code[] = {
+        0x66, 0xc7, 0x06, COUNTER & 0xff, COUNTER >> 8, number, 0, 0, 0,
+        0xeb, 0, 0xeb, 0xf3,
+    };
+
+    qtest_memwrite(qts, CODE, code, sizeof(code));
+}
+
+/* The first that is seen may have been on its way */
+static uint32_t stored_now(QTestState *qts)
+{
+    gint64 end = g_get_monotonic_time() + VIOMMU_TIMEOUT_US;
+    uint32_t number = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        qtest_writel(qts, COUNTER, 0xdeadbeef);
+        while ((number = qtest_readl(qts, COUNTER)) == 0xdeadbeef) {
+            g_assert_cmpint(g_get_monotonic_time(), <, end);
+        }
+    }
+    return number;
+}
+
+/* An answer may be written over instructions that TCG has translated */
+static void answers_in_code(void)
+{
+    g_autofree char *firmware = make_firmware();
+    g_autofree char *args = g_strdup_printf("-accel tcg -S -bios %s "
+                                            POLLS EDU_A, firmware);
+    Viommu *v = viommu_boot(IN_IO, args);
+    uint8_t both[32];
+
+    write_code(v->qts, 1);
+    set_running(v, true);
+    viommu_negotiate(v, ALL_FEATURES);
+    assert_status(viommu_attach(v, 1, EP_A), OK);
+    /* What is asked again and again, as nothing comes of it */
+    post_unmap(v, 1, 0);
+    viommu_kick(v, &v->requests);
+    g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
+    qtest_memread(v->qts, v->requests.desc + 32, both, sizeof(both));
+    stw_le_p(both + 14, 1);
+    qtest_memwrite(v->qts, v->requests.desc, both, sizeof(both));
+    qtest_writeq(v->qts, v->requests.desc + 16, CODE + 5);
+    for (unsigned i = 1; i < 20; i++) {
+        set_running(v, false);
+        write_code(v->qts, i);
+        set_running(v, true);
+        g_assert_cmpuint(stored_now(v->qts), ==, i);
+        viommu_post_heads(v, &v->requests, 1, 2);
+        viommu_kick(v, &v->requests);
+        g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
+        g_assert_cmpuint(stored_now(v->qts), ==, VIRTIO_IOMMU_S_OK);
+    }
+    viommu_stop(v);
+    unlink(firmware);
+}
+
 #define DIMM_IOVA (1ULL << 40)
 #define DIMM_PHYS 0x100000000ULL
 #define DIMM_SIZE (128 * MiB)
@@ -351,6 +440,7 @@ int main(int argc, char **argv)
     qtest_add_func("/pviommu/iothread/resets", resets);
     qtest_add_func("/pviommu/iothread/registers", registers);
     qtest_add_func("/pviommu/iothread/broken", broken);
+    qtest_add_func("/pviommu/iothread/answers-in-code", answers_in_code);
     qtest_add_func("/pviommu/iothread/stress", stress);
     return g_test_run();
 }

@@ -46,6 +46,22 @@ static bool find(const PviommuRing *ring, uint64_t address, hwaddr size,
     return true;
 }
 
+/*
+ * As QEMU does after a store of its own.  memory_region_set_dirty() is not
+ * enough: TCG would go on with what it translated from there.
+ */
+static void tell_written(const Place *place, hwaddr size)
+{
+    MemoryRegionCache cache = {
+        .ptr = place->at,
+        .xlat = place->offset,
+        .mrs.mr = place->mr,
+        .is_write = true,
+    };
+
+    address_space_cache_invalidate(&cache, 0, size);
+}
+
 static void write_to(const PviommuRing *ring, uint64_t address,
                      const void *data, size_t size)
 {
@@ -54,7 +70,7 @@ static void write_to(const PviommuRing *ring, uint64_t address,
     /* its memory may have gone since it was looked at; nobody misses it */
     if (find(ring, address, size, true, &place)) {
         memcpy(place.at, data, size);
-        memory_region_set_dirty(place.mr, place.offset, size);
+        tell_written(&place, size);
     }
 }
 
@@ -87,7 +103,7 @@ static void store(const PviommuRing *ring, uint64_t address, uint16_t value)
     if (find(ring, address, sizeof(value), true, &place) &&
         QEMU_PTR_IS_ALIGNED(place.at, sizeof(value))) {
         qatomic_store_release((uint16_t *)place.at, cpu_to_le16(value));
-        memory_region_set_dirty(place.mr, place.offset, sizeof(value));
+        tell_written(&place, sizeof(value));
     }
 }
 
