@@ -10,6 +10,7 @@
 #include "edu.h"
 #include "iommufd-scene.h"
 #include "launch.h"
+#include "standard-headers/linux/pci_regs.h"
 
 /* Polls for as long as a test may take */
 #define POLLS "-object iothread,id=io,poll-max-ns=1000000000 "
@@ -218,6 +219,34 @@ static void broken(void)
             g_assert_cmpint(g_get_monotonic_time(), <, end);
         }
         viommu_negotiate(v, ALL_FEATURES);
+        viommu_assert_alive(v);
+    }
+    viommu_stop(v);
+}
+
+static void set_master(Viommu *v, bool on)
+{
+    qpci_config_writew(v->dev->pdev, PCI_COMMAND, PCI_COMMAND_MEMORY |
+                       (on ? PCI_COMMAND_MASTER : 0));
+}
+
+/* A function that may not reach memory does nothing with its queue */
+static void no_bus_master(void)
+{
+    Viommu *v = viommu_start(IN_IO, POLLS EDU_A);
+    uint32_t length;
+
+    for (unsigned i = 0; i < 20; i++) {
+        viommu_negotiate(v, ALL_FEATURES);
+        set_master(v, false);
+        viommu_set_status(v, 0xf);
+        post_map(v, 1, 0, PHYS);
+        viommu_kick_always(v, &v->requests);
+        viommu_settle(v);
+        g_assert_false(viommu_used(v, &v->requests, &length));
+        set_master(v, true);
+        viommu_kick_always(v, &v->requests);
+        g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
         viommu_assert_alive(v);
     }
     viommu_stop(v);
@@ -440,6 +469,7 @@ int main(int argc, char **argv)
     qtest_add_func("/pviommu/iothread/resets", resets);
     qtest_add_func("/pviommu/iothread/registers", registers);
     qtest_add_func("/pviommu/iothread/broken", broken);
+    qtest_add_func("/pviommu/iothread/no-bus-master", no_bus_master);
     qtest_add_func("/pviommu/iothread/answers-in-code", answers_in_code);
     qtest_add_func("/pviommu/iothread/stress", stress);
     return g_test_run();

@@ -119,7 +119,7 @@ bool pviommu_ring_open(PviommuRing *ring, VirtIODevice *vdev, unsigned index)
         .event_idx = virtio_vdev_has_feature(vdev, VIRTIO_RING_F_EVENT_IDX),
         .on_empty = virtio_vdev_has_feature(vdev, VIRTIO_F_NOTIFY_ON_EMPTY),
     };
-    if (!ring->num || !ring->desc || vdev->broken ||
+    if (!ring->num || !ring->desc || vdev->broken || vdev->disabled ||
         virtio_vdev_has_feature(vdev, VIRTIO_F_RING_PACKED)) {
         return false;
     }
