@@ -341,6 +341,46 @@ static void answers_in_code(void)
     unlink(firmware);
 }
 
+static unsigned eventfds(Viommu *v)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd", qtest_pid(v->qts));
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+    unsigned count = 0;
+
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *fd = g_build_filename(path, name, NULL);
+        g_autofree char *what = g_file_read_link(fd, NULL);
+
+        count += !g_strcmp0(what, "anon_inode:[eventfd]");
+    }
+    return count;
+}
+
+/* Where the thread could only ask the main loop, again and again */
+static void ring_in_registers(void)
+{
+    Viommu *v = viommu_boot(IN_IO, POLLS EDU_A);
+    unsigned before = eventfds(v);
+    ViommuQueue queue;
+
+    viommu_negotiate(v, ALL_FEATURES);
+    g_assert_cmpuint(eventfds(v), >, before);
+    viommu_set_status(v, 0);
+    g_assert_cmpuint(eventfds(v), ==, before);
+    viommu_begin(v, ALL_FEATURES);
+    viommu_queues(v);
+    queue = v->requests;
+    v->vdev->bus->queue_select(v->vdev, 0);
+    queue.avail = 0xfeb00000;
+    board_enable_queue(v, &queue);
+    viommu_set_status(v, 0xf);
+    g_assert_cmpuint(eventfds(v), ==, before);
+    viommu_negotiate(v, ALL_FEATURES);
+    viommu_assert_alive(v);
+    viommu_stop(v);
+}
+
 #define DIMM_IOVA (1ULL << 40)
 #define DIMM_PHYS 0x100000000ULL
 #define DIMM_SIZE (128 * MiB)
@@ -471,6 +511,7 @@ int main(int argc, char **argv)
     qtest_add_func("/pviommu/iothread/broken", broken);
     qtest_add_func("/pviommu/iothread/no-bus-master", no_bus_master);
     qtest_add_func("/pviommu/iothread/answers-in-code", answers_in_code);
+    qtest_add_func("/pviommu/iothread/ring-in-registers", ring_in_registers);
     qtest_add_func("/pviommu/iothread/stress", stress);
     return g_test_run();
 }

@@ -109,6 +109,8 @@ static void store(const PviommuRing *ring, uint64_t address, uint16_t value)
 
 bool pviommu_ring_open(PviommuRing *ring, VirtIODevice *vdev, unsigned index)
 {
+    uint16_t avail_idx;
+
     *ring = (PviommuRing) {
         .vdev = vdev,
         .index = index,
@@ -125,7 +127,8 @@ bool pviommu_ring_open(PviommuRing *ring, VirtIODevice *vdev, unsigned index)
     }
     ring->last_avail = virtio_queue_get_last_avail_idx(vdev, index);
     RCU_READ_LOCK_GUARD();
-    return load(ring, field_address(ring->used, INDEX), &ring->used_idx);
+    return load(ring, field_address(ring->avail, INDEX), &avail_idx) &&
+           load(ring, field_address(ring->used, INDEX), &ring->used_idx);
 }
 
 void pviommu_ring_close(PviommuRing *ring)

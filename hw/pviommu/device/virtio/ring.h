@@ -92,8 +92,8 @@ typedef enum PviommuRingNext {
  *
  * With the big lock.
  *
- * Return: false if there is no queue, or it is a packed one, or the device may
- * not reach memory.
+ * Return: false if there is no queue, or it is a packed one, or not in RAM, or
+ * the device may not reach memory.
  */
 bool pviommu_ring_open(PviommuRing *ring, VirtIODevice *vdev, unsigned index);
 
