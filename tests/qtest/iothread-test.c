@@ -7,6 +7,8 @@
  */
 #include "qemu/osdep.h"
 
+#include <sys/resource.h>
+
 #include "edu.h"
 #include "iommufd-scene.h"
 #include "launch.h"
@@ -248,6 +250,33 @@ static void no_bus_master(void)
         viommu_kick_always(v, &v->requests);
         g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
         viommu_assert_alive(v);
+    }
+    viommu_stop(v);
+}
+
+/* The host has no file descriptors left when the machine goes on */
+static void no_notifiers(void)
+{
+    Viommu *v = viommu_start(IN_IO, POLLS EDU_A);
+    struct rlimit before, none;
+    pid_t pid = qtest_pid(v->qts);
+
+    assert_status(viommu_attach(v, 1, EP_A), OK);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_status(viommu_map(v, 1, IOVA(i), IOVA(i) + PAGE - 1, PHYS,
+                                 READ), OK);
+    }
+    g_assert_cmpint(prlimit(pid, RLIMIT_NOFILE, NULL, &before), ==, 0);
+    none = (struct rlimit) { 3, before.rlim_max };
+    qtest_qmp_assert_success(v->qts, "{'execute': 'stop'}");
+    post_map(v, 1, IOVA(10), PHYS);
+    g_assert_cmpint(prlimit(pid, RLIMIT_NOFILE, &none, NULL), ==, 0);
+    qtest_qmp_assert_success(v->qts, "{'execute': 'cont'}");
+    g_assert_cmpint(prlimit(pid, RLIMIT_NOFILE, &before, NULL), ==, 0);
+    g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
+    for (unsigned i = 11; i < 20; i++) {
+        assert_status(viommu_map(v, 1, IOVA(i), IOVA(i) + PAGE - 1, PHYS,
+                                 READ), OK);
     }
     viommu_stop(v);
 }
@@ -510,6 +539,7 @@ int main(int argc, char **argv)
     qtest_add_func("/pviommu/iothread/registers", registers);
     qtest_add_func("/pviommu/iothread/broken", broken);
     qtest_add_func("/pviommu/iothread/no-bus-master", no_bus_master);
+    qtest_add_func("/pviommu/iothread/no-notifiers", no_notifiers);
     qtest_add_func("/pviommu/iothread/answers-in-code", answers_in_code);
     qtest_add_func("/pviommu/iothread/ring-in-registers", ring_in_registers);
     qtest_add_func("/pviommu/iothread/stress", stress);

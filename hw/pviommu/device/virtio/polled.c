@@ -329,24 +329,37 @@ static void attach(PviommuPolled *p)
     event_notifier_set(&p->kick);
 }
 
-/*
- * Without a queue, or without means to take it away from the vCPUs, they
- * handle it as without an IOThread
- */
-static void take_queue(PviommuPolled *p)
+/* False without a queue, or without means to take it away from the vCPUs */
+static bool try_queue(PviommuPolled *p)
 {
     PviommuDevice *s = p->device;
 
-    if (p->attached || !p->wanted ||
-        !pviommu_ring_open(&p->ring, VIRTIO_DEVICE(s), 0) ||
+    if (!pviommu_ring_open(&p->ring, VIRTIO_DEVICE(s), 0) ||
         set_guest_notifier(s, true) < 0) {
-        return;
+        return false;
     }
     if (virtio_bus_set_host_notifier(bus_of(s), 0, true) < 0) {
         set_guest_notifier(s, false);
-        return;
+        return false;
     }
     attach(p);
+    return true;
+}
+
+/*
+ * The vCPUs have it, as without an IOThread.  The thread may have asked for no
+ * notifications, and nobody else would look.
+ */
+static void leave_to_vcpus(PviommuPolled *p)
+{
+    qemu_bh_schedule(p->device->more);
+}
+
+static void take_queue(PviommuPolled *p)
+{
+    if (p->wanted && !p->attached && !try_queue(p)) {
+        leave_to_vcpus(p);
+    }
 }
 
 static void leave_queue(PviommuPolled *p)
@@ -383,7 +396,8 @@ static void borrow(void *opaque)
         pviommu_ring_close(&p->ring);
         pviommu_requests_handle_one(s);
         if (!pviommu_ring_open(&p->ring, VIRTIO_DEVICE(s), 0)) {
-            leave_queue(p);     /* to the vCPUs, until it starts anew */
+            leave_queue(p);     /* until it starts anew */
+            leave_to_vcpus(p);
             return;
         }
     }

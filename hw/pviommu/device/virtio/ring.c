@@ -118,6 +118,7 @@ bool pviommu_ring_open(PviommuRing *ring, VirtIODevice *vdev, unsigned index)
         .desc = virtio_queue_get_desc_addr(vdev, index),
         .avail = virtio_queue_get_avail_addr(vdev, index),
         .used = virtio_queue_get_used_addr(vdev, index),
+        .last_avail = virtio_queue_get_last_avail_idx(vdev, index),
         .event_idx = virtio_vdev_has_feature(vdev, VIRTIO_RING_F_EVENT_IDX),
         .on_empty = virtio_vdev_has_feature(vdev, VIRTIO_F_NOTIFY_ON_EMPTY),
     };
@@ -125,7 +126,6 @@ bool pviommu_ring_open(PviommuRing *ring, VirtIODevice *vdev, unsigned index)
         virtio_vdev_has_feature(vdev, VIRTIO_F_RING_PACKED)) {
         return false;
     }
-    ring->last_avail = virtio_queue_get_last_avail_idx(vdev, index);
     RCU_READ_LOCK_GUARD();
     return load(ring, field_address(ring->avail, INDEX), &avail_idx) &&
            load(ring, field_address(ring->used, INDEX), &ring->used_idx);

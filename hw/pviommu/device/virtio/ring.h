@@ -90,7 +90,7 @@ typedef enum PviommuRingNext {
  * @vdev: the device; its driver is ready
  * @index: number of the queue
  *
- * With the big lock.
+ * With the big lock.  To close what was not opened does no harm.
  *
  * Return: false if there is no queue, or it is a packed one, or not in RAM, or
  * the device may not reach memory.
