@@ -209,7 +209,7 @@ static bool enter(PviommuPolled *p)
 {
     qatomic_set(&p->busy, true);
     smp_mb();       /* against withdraw() */
-    if (qatomic_read(&p->serves)) {
+    if (qatomic_load_acquire(&p->serves)) {     /* what attach() set */
         return true;
     }
     leave(p);
