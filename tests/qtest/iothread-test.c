@@ -175,6 +175,7 @@ static void registers(void)
 {
     Viommu *v = viommu_start(IN_IO, POLLS EDU_A);
     const uint64_t nowhere = 0xfeb00000;
+    ViommuQueue queue;
     uint64_t desc;
 
     assert_status(viommu_attach(v, 1, EP_A), OK);
@@ -190,10 +191,10 @@ static void registers(void)
     viommu_set_status(v, 0);
     viommu_begin(v, ALL_FEATURES);
     viommu_queues(v);
+    queue = v->requests;
+    queue.used = nowhere;
     v->vdev->bus->queue_select(v->vdev, 0);
-    v->vdev->bus->set_queue_address(v->vdev, &(QVirtQueue) {
-        .desc = v->requests.desc, .avail = v->requests.avail, .used = nowhere,
-    });
+    board_enable_queue(v, &queue);
     viommu_set_status(v, 0xf);
     post_map(v, 1, 0, PHYS);
     viommu_kick_always(v, &v->requests);
