@@ -194,7 +194,12 @@ void pviommu_host_replay(PviommuHost *host, IOMMUNotifier *notifier,
         return;
     }
     r = receiver_of(host, notifier);
-    ret = fill(&r, set);
+    /*
+     * A MAP that a thread had to leave may have come to it already, as it is
+     * ended by who holds the device next, and VFIO registers before it asks
+     */
+    ret = r.ops == &pviommu_container_ops ? r.ops->clear(r.receiver) : 0;
+    ret = ret ?: fill(&r, set);
     if (ret) {
         Error *err = NULL;
 
