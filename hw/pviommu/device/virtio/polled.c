@@ -29,6 +29,16 @@
 #include "virtio/virtio.h"
 
 /**
+ * struct Kick - what the guest notifies by
+ * @notifier: as that of the queue, whose structure is QEMU's alone
+ * @polled: whose it is
+ */
+typedef struct Kick {
+    EventNotifier notifier;
+    PviommuPolled *polled;
+} Kick;
+
+/**
  * struct PviommuPolled - what the IOThread and the main loop share
  *
  * Under the big lock alone:
@@ -44,8 +54,9 @@
  * @busy: the thread does something with the queue
  *
  * In the thread alone, while it is busy:
- * @kick: what the guest notifies by: as that of the queue, whose structure is
- *        QEMU's alone
+ * @kick: the one in use; the thread may come late to tell of the other that
+ *        it polls, or does no more
+ * @kicks: both
  * @polls: it looks by itself, and wants no kicks
  * @again: goes on with the queue
  *
@@ -67,7 +78,8 @@ struct PviommuPolled {
     bool serves;
     bool busy;
 
-    EventNotifier kick;
+    Kick *kick;
+    Kick kicks[2];
     bool polls;
     QEMUBH *again;
 
@@ -243,18 +255,29 @@ static void again(void *opaque)
     }
 }
 
-static PviommuPolled *polled_of(EventNotifier *kick)
+/* As enter(); NULL if it was not, or is no longer meant */
+static PviommuPolled *enter_by(EventNotifier *notifier)
 {
-    return container_of(kick, PviommuPolled, kick);
+    Kick *kick = container_of(notifier, Kick, notifier);
+    PviommuPolled *p = kick->polled;
+
+    if (!enter(p)) {
+        return NULL;
+    }
+    if (p->kick == kick) {
+        return p;
+    }
+    leave(p);
+    return NULL;
 }
 
 /* The guest's notification, or our own at the start */
-static void kicked(EventNotifier *kick)
+static void kicked(EventNotifier *notifier)
 {
-    PviommuPolled *p = polled_of(kick);
+    PviommuPolled *p = enter_by(notifier);
 
-    if (enter(p)) {
-        if (event_notifier_test_and_clear(kick)) {
+    if (p) {
+        if (event_notifier_test_and_clear(notifier)) {
             qatomic_inc(&p->device->counters.kicks);
             if (!is_lent(p)) {
                 serve(p);
@@ -266,24 +289,26 @@ static void kicked(EventNotifier *kick)
 
 static bool poll_ring(void *opaque)
 {
-    PviommuPolled *p = polled_of(opaque);
+    PviommuPolled *p = enter_by(opaque);
     bool found = false;
 
-    if (enter(p)) {
+    if (p) {
         found = !is_lent(p) && !pviommu_ring_is_empty(&p->ring);
         leave(p);
     }
     return found;
 }
 
-static void poll_found(EventNotifier *kick)
+static void poll_found(EventNotifier *notifier)
 {
-    again(polled_of(kick));
+    again(container_of(notifier, Kick, notifier)->polled);
 }
 
-static void set_polls(PviommuPolled *p, bool polls)
+static void set_polls(EventNotifier *notifier, bool polls)
 {
-    if (enter(p)) {
+    PviommuPolled *p = enter_by(notifier);
+
+    if (p) {
         p->polls = polls;
         if (!is_lent(p)) {
             pviommu_ring_want_kicks(&p->ring, !polls);
@@ -292,15 +317,15 @@ static void set_polls(PviommuPolled *p, bool polls)
     }
 }
 
-static void poll_begins(EventNotifier *kick)
+static void poll_begins(EventNotifier *notifier)
 {
-    set_polls(polled_of(kick), true);
+    set_polls(notifier, true);
 }
 
 /* QEMU looks at the ring once more after this */
-static void poll_ends(EventNotifier *kick)
+static void poll_ends(EventNotifier *notifier)
 {
-    set_polls(polled_of(kick), false);
+    set_polls(notifier, false);
 }
 
 static VirtioBusState *bus_of(PviommuDevice *s)
@@ -318,15 +343,20 @@ static int set_guest_notifier(PviommuDevice *s, bool on)
 
 static void attach(PviommuPolled *p)
 {
-    p->kick = *virtio_queue_get_host_notifier(p->device->requestq);
+    EventNotifier *notifier;
+
+    p->kick = &p->kicks[p->kick == &p->kicks[0]];
+    p->kick->polled = p;
+    p->kick->notifier = *virtio_queue_get_host_notifier(p->device->requestq);
+    notifier = &p->kick->notifier;
     p->polls = false;
     p->lent = false;
     p->attached = true;
     qatomic_store_release(&p->serves, true);
-    aio_set_event_notifier(p->ctx, &p->kick, kicked, poll_ring, poll_found);
-    aio_set_event_notifier_poll(p->ctx, &p->kick, poll_begins, poll_ends);
+    aio_set_event_notifier(p->ctx, notifier, kicked, poll_ring, poll_found);
+    aio_set_event_notifier_poll(p->ctx, notifier, poll_begins, poll_ends);
     /* nobody looked after what came before */
-    event_notifier_set(&p->kick);
+    event_notifier_set(notifier);
 }
 
 /* False without a queue, or without means to take it away from the vCPUs */
@@ -372,7 +402,7 @@ static void leave_queue(PviommuPolled *p)
     /* the thread may have to hold it before it comes to that */
     g_assert(!pviommu_is_held(s));
     withdraw(p);
-    aio_set_event_notifier(p->ctx, &p->kick, NULL, NULL, NULL);
+    aio_set_event_notifier(p->ctx, &p->kick->notifier, NULL, NULL, NULL);
     pviommu_release(pviommu_hold(s));       /* ends what is unfinished */
     p->attached = false;
     qemu_bh_cancel(p->lend);
