@@ -132,6 +132,11 @@ static void finish(PviommuDevice *s)
     give_back(p);
 }
 
+static void end_unfinished(PviommuDevice *s)
+{
+    pviommu_release(pviommu_hold(s));
+}
+
 static void lend(PviommuPolled *p, bool unread)
 {
     p->unread = unread;
@@ -170,10 +175,10 @@ static PviommuRingNext next(PviommuPolled *p)
         return found;
     }
     p->work = (PviommuWork) {
+        .copy = p->chain.copy,
         .readable = p->chain.readable,
         .writable = p->chain.writable,
     };
-    memcpy(p->work.copy, p->chain.copy, sizeof(p->work.copy));
     return pviommu_work_is_for_any_thread(&p->work)
            ? PVIOMMU_RING_CHAIN : PVIOMMU_RING_UNUSUAL;
 }
@@ -403,7 +408,7 @@ static void leave_queue(PviommuPolled *p)
     g_assert(!pviommu_is_held(s));
     withdraw(p);
     aio_set_event_notifier(p->ctx, &p->kick->notifier, NULL, NULL, NULL);
-    pviommu_release(pviommu_hold(s));       /* ends what is unfinished */
+    end_unfinished(s);
     p->attached = false;
     qemu_bh_cancel(p->lend);
     pviommu_ring_close(&p->ring);
@@ -421,7 +426,7 @@ static void borrow(void *opaque)
     if (!p->attached) {
         return;
     }
-    pviommu_release(pviommu_hold(s));       /* ends what is unfinished */
+    end_unfinished(s);
     if (p->unread) {
         pviommu_ring_close(&p->ring);
         pviommu_requests_handle_one(s);

@@ -204,22 +204,22 @@ void pviommu_work_end(PviommuDevice *s, const PviommuWork *work)
 static uint32_t handle_one(PviommuDevice *s, VirtQueueElement *elem)
 {
     uint8_t properties[PVIOMMU_PROPERTIES_SIZE];
+    uint8_t copy[PVIOMMU_REQUEST_MAX] = { 0 };
     PviommuWork work = {
+        .copy = copy,
         .readable = iov_size(elem->out_sg, elem->out_num),
         .writable = iov_size(elem->in_sg, elem->in_num),
     };
 
-    iov_to_buf(elem->out_sg, elem->out_num, 0, work.copy, sizeof(work.copy));
+    iov_to_buf(elem->out_sg, elem->out_num, 0, copy, sizeof(copy));
     if (work.writable > WRITABLE_MAX) {
         pviommu_device_mistake(s, PVIOMMU_MISTAKE_HUGE_BUFFER, "request");
     } else {
-        uint8_t type = work.copy[0];
-
-        if (names_endpoint(type)) {
+        if (names_endpoint(copy[0])) {
             pviommu_endpoints_renumber(s);
         }
-        if (s->guest_tables && (type == PVIOMMU_T_PROBE ||
-                                type == PVIOMMU_T_ATTACH_TABLE)) {
+        if (s->guest_tables && (copy[0] == PVIOMMU_T_PROBE ||
+                                copy[0] == PVIOMMU_T_ATTACH_TABLE)) {
             pviommu_spaces_set_formats(s);
         }
         pviommu_work_begin(s, &work, properties);

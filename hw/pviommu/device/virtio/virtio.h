@@ -20,7 +20,7 @@ extern const PropertyInfo pviommu_prop_region;
  * struct PviommuWork - a request that is being run
  * @readable: how many bytes the guest gave
  * @writable: and how many for the answer
- * @copy: the former, as far as needed
+ * @copy: a copy of the former, PVIOMMU_REQUEST_MAX bytes
  * @request: what was read
  * @answer: what to tell the guest
  * @change: what it changes
@@ -31,7 +31,7 @@ extern const PropertyInfo pviommu_prop_region;
 typedef struct PviommuWork {
     size_t readable;
     size_t writable;
-    uint8_t copy[PVIOMMU_REQUEST_MAX];
+    const uint8_t *copy;
     PviommuRequest request;
     PviommuAnswer answer;
     PviommuChange change;
