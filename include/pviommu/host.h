@@ -10,9 +10,10 @@
  * gets events.  A host page table (pviommu/iommufd.h) is its own receiver.
  *
  * Locking: the big lock, held by the caller of every function here but
- * pviommu_host_idle() and pviommu_read_entry(); and but those that map, unmap
- * and invalidate, where @host is a page table, whose calls the caller then
- * keeps apart from all others.  None of them takes the device's lock.
+ * pviommu_host_idle(), pviommu_find_ram() and pviommu_read_entry(); and but
+ * those that map, unmap and invalidate, where @host is a page table, whose
+ * calls the caller then keeps apart from all others.  None of them takes the
+ * device's lock.
  */
 #ifndef PVIOMMU_HOST_H
 #define PVIOMMU_HOST_H
@@ -172,6 +173,35 @@ bool pviommu_host_wants_maps(const PviommuHost *host);
  * Return: 0, or the first negative errno; all receivers were tried.
  */
 int pviommu_host_invalidate(PviommuHost *host, const PviommuMapping *range);
+
+/**
+ * struct PviommuRam - guest memory, all in one block of RAM
+ * @mr: the block
+ * @offset: in it
+ * @at: where QEMU sees it
+ */
+typedef struct PviommuRam {
+    MemoryRegion *mr;
+    hwaddr offset;
+    void *at;
+} PviommuRam;
+
+/**
+ * pviommu_find_ram - find guest memory that can be used without the big lock
+ * @as: an address space
+ * @address: in it
+ * @size: how many bytes are wanted, 1 or more
+ * @write: it must be writable
+ * @ram: where to put it; it does not outlast the RCU critical section that the
+ *       caller is in
+ *
+ * Any thread, any lock.
+ *
+ * Return: false where there is no RAM, or not all in one block: registers,
+ * BARs of passed-through devices, nothing; with @write also ROM.
+ */
+bool pviommu_find_ram(AddressSpace *as, uint64_t address, hwaddr size,
+                      bool write, PviommuRam *ram);
 
 /**
  * pviommu_read_entry - read an entry of a page table out of guest memory

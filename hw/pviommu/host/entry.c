@@ -4,7 +4,7 @@
  *
  * Registers answer loads by doing something, and take the big lock for it;
  * so only RAM that the guest can write is read, and where it lies is found
- * anew each time, as memory comes and goes.
+ * anew each time, as memory comes and goes.  The same goes for rings.
  */
 #include "qemu/osdep.h"
 
@@ -15,22 +15,32 @@
 #include "pviommu/host.h"
 #include "pviommu/table.h"
 
+bool pviommu_find_ram(AddressSpace *as, uint64_t address, hwaddr size,
+                      bool write, PviommuRam *ram)
+{
+    hwaddr found = size;
+    MemoryRegion *mr;
+
+    mr = address_space_translate(as, address, &ram->offset, &found, write,
+                                 MEMTXATTRS_UNSPECIFIED);
+    if (found < size || !memory_region_is_ram(mr) ||
+        memory_region_is_ram_device(mr) || (write && mr->readonly)) {
+        return false;
+    }
+    ram->mr = mr;
+    ram->at = (char *)memory_region_get_ram_ptr(mr) + ram->offset;
+    return true;
+}
+
 /* Where QEMU sees @size bytes of a table, all in one block; NULL for nowhere */
 static const uint64_t *find(uint64_t address, hwaddr size)
 {
-    hwaddr offset, found = size;
-    MemoryRegion *mr;
-    const uint64_t *at;
+    PviommuRam ram;
 
-    mr = address_space_translate(&address_space_memory, address, &offset,
-                                 &found, false, MEMTXATTRS_UNSPECIFIED);
-    if (found < size || !memory_region_is_ram(mr) || mr->readonly ||
-        memory_region_is_ram_device(mr)) {
-        return NULL;
-    }
-    at = (const uint64_t *)((char *)memory_region_get_ram_ptr(mr) + offset);
     /* one that is not aligned is a block that no board has */
-    return QEMU_PTR_IS_ALIGNED(at, sizeof(*at)) ? at : NULL;
+    return pviommu_find_ram(&address_space_memory, address, size, true,
+                            &ram) &&
+           QEMU_PTR_IS_ALIGNED(ram.at, sizeof(uint64_t)) ? ram.at : NULL;
 }
 
 bool pviommu_read_entry(uint64_t address, uint64_t *entry, void *opaque)

@@ -7,55 +7,28 @@
 #include "qemu/atomic.h"
 #include "qemu/rcu.h"
 #include "standard-headers/linux/virtio_ring.h"
-#include "system/memory.h"
+#include "pviommu/host.h"
 #include "virtio/ring.h"
 
 /* Descriptors that are looked at for one buffer: its parts, and a table */
 #define DESCRIPTORS_MAX (2 * PVIOMMU_CHAIN_PARTS)
 
-/**
- * struct Place - guest memory, all in one block of RAM
- * @mr: the block
- * @offset: in it
- * @at: where QEMU sees it
- */
-typedef struct Place {
-    MemoryRegion *mr;
-    hwaddr offset;
-    void *at;
-} Place;
-
-/*
- * False for registers and the like.  In an RCU critical section, which the
- * place does not outlast.
- */
 static bool find(const PviommuRing *ring, uint64_t address, hwaddr size,
-                 bool write, Place *place)
+                 bool write, PviommuRam *ram)
 {
-    hwaddr found = size;
-    MemoryRegion *mr;
-
-    mr = address_space_translate(ring->vdev->dma_as, address, &place->offset,
-                                 &found, write, MEMTXATTRS_UNSPECIFIED);
-    if (found < size || !memory_region_is_ram(mr) ||
-        memory_region_is_ram_device(mr) || (write && mr->readonly)) {
-        return false;
-    }
-    place->mr = mr;
-    place->at = (char *)memory_region_get_ram_ptr(mr) + place->offset;
-    return true;
+    return pviommu_find_ram(ring->vdev->dma_as, address, size, write, ram);
 }
 
 /*
  * As QEMU does after a store of its own.  memory_region_set_dirty() is not
  * enough: TCG would go on with what it translated from there.
  */
-static void tell_written(const Place *place, hwaddr size)
+static void tell_written(const PviommuRam *ram, hwaddr size)
 {
     MemoryRegionCache cache = {
-        .ptr = place->at,
-        .xlat = place->offset,
-        .mrs.mr = place->mr,
+        .ptr = ram->at,
+        .xlat = ram->offset,
+        .mrs.mr = ram->mr,
         .is_write = true,
     };
 
@@ -65,12 +38,12 @@ static void tell_written(const Place *place, hwaddr size)
 static void write_to(const PviommuRing *ring, uint64_t address,
                      const void *data, size_t size)
 {
-    Place place;
+    PviommuRam ram;
 
     /* its memory may have gone since it was looked at; nobody misses it */
-    if (find(ring, address, size, true, &place)) {
-        memcpy(place.at, data, size);
-        tell_written(&place, size);
+    if (find(ring, address, size, true, &ram)) {
+        memcpy(ram.at, data, size);
+        tell_written(&ram, size);
     }
 }
 
@@ -85,25 +58,25 @@ static uint64_t field_address(uint64_t ring, unsigned field)
 /* A field of 16 bits, at once; false where there is none */
 static bool load(const PviommuRing *ring, uint64_t address, uint16_t *value)
 {
-    Place place;
+    PviommuRam ram;
 
-    if (!find(ring, address, sizeof(*value), false, &place) ||
-        !QEMU_PTR_IS_ALIGNED(place.at, sizeof(*value))) {
+    if (!find(ring, address, sizeof(*value), false, &ram) ||
+        !QEMU_PTR_IS_ALIGNED(ram.at, sizeof(*value))) {
         return false;
     }
-    *value = le16_to_cpu(qatomic_load_acquire((uint16_t *)place.at));
+    *value = le16_to_cpu(qatomic_load_acquire((uint16_t *)ram.at));
     return true;
 }
 
 /* What was written before is seen before */
 static void store(const PviommuRing *ring, uint64_t address, uint16_t value)
 {
-    Place place;
+    PviommuRam ram;
 
-    if (find(ring, address, sizeof(value), true, &place) &&
-        QEMU_PTR_IS_ALIGNED(place.at, sizeof(value))) {
-        qatomic_store_release((uint16_t *)place.at, cpu_to_le16(value));
-        tell_written(&place, sizeof(value));
+    if (find(ring, address, sizeof(value), true, &ram) &&
+        QEMU_PTR_IS_ALIGNED(ram.at, sizeof(value))) {
+        qatomic_store_release((uint16_t *)ram.at, cpu_to_le16(value));
+        tell_written(&ram, sizeof(value));
     }
 }
 
@@ -152,12 +125,12 @@ static bool add_readable(const PviommuRing *ring, PviommuChain *chain,
                          const struct vring_desc *d)
 {
     size_t have = MIN(chain->readable, sizeof(chain->copy));
-    Place place;
+    PviommuRam ram;
 
-    if (chain->writable || !find(ring, d->addr, d->len, false, &place)) {
+    if (chain->writable || !find(ring, d->addr, d->len, false, &ram)) {
         return false;
     }
-    memcpy(chain->copy + have, place.at,
+    memcpy(chain->copy + have, ram.at,
            MIN(sizeof(chain->copy) - have, d->len));
     chain->readable += d->len;
     return true;
@@ -166,11 +139,11 @@ static bool add_readable(const PviommuRing *ring, PviommuChain *chain,
 static bool add_writable(const PviommuRing *ring, PviommuChain *chain,
                          const struct vring_desc *d)
 {
-    Place place;
+    PviommuRam ram;
 
     if (chain->nr_parts == PVIOMMU_CHAIN_PARTS ||
         d->len > PVIOMMU_CHAIN_WRITABLE - chain->writable ||
-        !find(ring, d->addr, d->len, true, &place)) {
+        !find(ring, d->addr, d->len, true, &ram)) {
         return false;
     }
     chain->parts[chain->nr_parts].address = d->addr;
@@ -183,12 +156,12 @@ static bool add_writable(const PviommuRing *ring, PviommuChain *chain,
 static bool read_descriptor(const PviommuRing *ring, uint64_t table,
                             unsigned index, struct vring_desc *d)
 {
-    Place place;
+    PviommuRam ram;
 
-    if (!find(ring, table + index * sizeof(*d), sizeof(*d), false, &place)) {
+    if (!find(ring, table + index * sizeof(*d), sizeof(*d), false, &ram)) {
         return false;
     }
-    memcpy(d, place.at, sizeof(*d));
+    memcpy(d, ram.at, sizeof(*d));
     d->addr = le64_to_cpu(d->addr);
     d->len = le32_to_cpu(d->len);
     d->flags = le16_to_cpu(d->flags);
