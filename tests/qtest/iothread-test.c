@@ -9,6 +9,7 @@
 
 #include <sys/resource.h>
 
+#include "dimm.h"
 #include "edu.h"
 #include "iommufd-scene.h"
 #include "launch.h"
@@ -21,40 +22,20 @@
 
 #define IOVA(n) ((uint64_t)(n) * PAGE)
 
-static void post(Viommu *v, const void *request, size_t size)
-{
-    uint8_t tail[4] = { 0 };
-    const ViommuBuffers b = {
-        .out = request, .out_size = size, .in = tail, .in_size = sizeof(tail),
-    };
-
-    viommu_post(v, &v->requests, &b);
-}
-
 static void post_map(Viommu *v, uint32_t domain, uint64_t iova, uint64_t phys)
 {
-    const struct virtio_iommu_req_map req = {
-        .head.type = VIRTIO_IOMMU_T_MAP,
-        .domain = cpu_to_le32(domain),
-        .virt_start = cpu_to_le64(iova),
-        .virt_end = cpu_to_le64(iova + PAGE - 1),
-        .phys_start = cpu_to_le64(phys),
-        .flags = cpu_to_le32(READ | WRITE),
-    };
-
-    post(v, &req, offsetof(typeof(req), tail));
+    viommu_post_map(v, domain, iova, iova + PAGE - 1, phys, READ | WRITE);
 }
 
 static void post_unmap(Viommu *v, uint32_t domain, uint64_t iova)
 {
-    const struct virtio_iommu_req_unmap req = {
-        .head.type = VIRTIO_IOMMU_T_UNMAP,
-        .domain = cpu_to_le32(domain),
-        .virt_start = cpu_to_le64(iova),
-        .virt_end = cpu_to_le64(iova + PAGE - 1),
-    };
+    viommu_post_unmap(v, domain, iova, iova + PAGE - 1);
+}
 
-    post(v, &req, offsetof(typeof(req), tail));
+static void set_running(Viommu *v, bool running)
+{
+    qtest_qmp_assert_success(v->qts, "{'execute': %s}",
+                             running ? "cont" : "stop");
 }
 
 /* While it polls, nobody has to tell it of a request */
@@ -132,12 +113,12 @@ static void stop_and_continue(void)
 
         post_map(v, 1, IOVA(2 * i), PHYS);
         viommu_kick(v, &v->requests);
-        qtest_qmp_assert_success(v->qts, "{'execute': 'stop'}");
+        set_running(v, false);
         g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
         post_map(v, 1, IOVA(2 * i + 1), PHYS);
         g_assert_cmpuint(viommu_count(v, "mappings"), ==, 2 * i + 1);
         g_assert_false(viommu_used(v, &v->requests, &length));
-        qtest_qmp_assert_success(v->qts, "{'execute': 'cont'}");
+        set_running(v, true);
         g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
     }
     g_assert_cmpuint(viommu_count(v, "mappings"), ==, 100);
@@ -170,12 +151,26 @@ static void resets(void)
     scene_end(&s);
 }
 
+/* With the rings of the request queue elsewhere; 0 for where they are */
+static void negotiate_rings(Viommu *v, uint64_t avail, uint64_t used)
+{
+    ViommuQueue queue;
+
+    viommu_begin(v, ALL_FEATURES);
+    viommu_queues(v);
+    queue = v->requests;
+    queue.avail = avail ?: queue.avail;
+    queue.used = used ?: queue.used;
+    v->vdev->bus->queue_select(v->vdev, 0);
+    board_enable_queue(v, &queue);
+    viommu_set_status(v, 0xf);
+}
+
 /* A ring or a buffer that is no RAM is left to QEMU's code, for as long */
 static void registers(void)
 {
     Viommu *v = viommu_start(IN_IO, POLLS EDU_A);
     const uint64_t nowhere = 0xfeb00000;
-    ViommuQueue queue;
     uint64_t desc;
 
     assert_status(viommu_attach(v, 1, EP_A), OK);
@@ -188,14 +183,7 @@ static void registers(void)
         viommu_wait(v, &v->requests);
         viommu_assert_alive(v);
     }
-    viommu_set_status(v, 0);
-    viommu_begin(v, ALL_FEATURES);
-    viommu_queues(v);
-    queue = v->requests;
-    queue.used = nowhere;
-    v->vdev->bus->queue_select(v->vdev, 0);
-    board_enable_queue(v, &queue);
-    viommu_set_status(v, 0xf);
+    negotiate_rings(v, 0, nowhere);
     post_map(v, 1, 0, PHYS);
     viommu_kick_always(v, &v->requests);
     viommu_negotiate(v, ALL_FEATURES);
@@ -209,18 +197,13 @@ static void broken(void)
     Viommu *v = viommu_start(IN_IO, POLLS EDU_A);
 
     for (unsigned i = 0; i < 20; i++) {
-        gint64 end = g_get_monotonic_time() + VIOMMU_TIMEOUT_US;
-
         assert_status(viommu_attach(v, 1, EP_A), OK);
         /* a descriptor that is not in the table, or one without bytes */
         qtest_writew(v->qts, v->requests.avail + 4 +
                      v->requests.posted % 256 * 2, i % 2 ? 256 : 255);
         qtest_writew(v->qts, v->requests.avail + 2, v->requests.posted + 1);
         viommu_kick_always(v, &v->requests);
-        while (!(v->vdev->bus->get_status(v->vdev) &
-                 VIRTIO_CONFIG_S_NEEDS_RESET)) {
-            g_assert_cmpint(g_get_monotonic_time(), <, end);
-        }
+        viommu_wait_needs_reset(v);
         viommu_negotiate(v, ALL_FEATURES);
         viommu_assert_alive(v);
     }
@@ -269,10 +252,10 @@ static void no_notifiers(void)
     }
     g_assert_cmpint(prlimit(pid, RLIMIT_NOFILE, NULL, &before), ==, 0);
     none = (struct rlimit) { 3, before.rlim_max };
-    qtest_qmp_assert_success(v->qts, "{'execute': 'stop'}");
+    set_running(v, false);
     post_map(v, 1, IOVA(10), PHYS);
     g_assert_cmpint(prlimit(pid, RLIMIT_NOFILE, &none, NULL), ==, 0);
-    qtest_qmp_assert_success(v->qts, "{'execute': 'cont'}");
+    set_running(v, true);
     g_assert_cmpint(prlimit(pid, RLIMIT_NOFILE, &before, NULL), ==, 0);
     g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
     for (unsigned i = 11; i < 20; i++) {
@@ -299,12 +282,6 @@ static char *make_firmware(void)
     g_assert_cmpint(write(fd, image, 0x10000), ==, 0x10000);
     close(fd);
     return g_steal_pointer(&path);
-}
-
-static void set_running(Viommu *v, bool running)
-{
-    qtest_qmp_assert_success(v->qts, "{'execute': %s}",
-                             running ? "cont" : "stop");
 }
 
 /*
@@ -392,19 +369,12 @@ static void ring_in_registers(void)
 {
     Viommu *v = viommu_boot(IN_IO, POLLS EDU_A);
     unsigned before = eventfds(v);
-    ViommuQueue queue;
 
     viommu_negotiate(v, ALL_FEATURES);
     g_assert_cmpuint(eventfds(v), >, before);
     viommu_set_status(v, 0);
     g_assert_cmpuint(eventfds(v), ==, before);
-    viommu_begin(v, ALL_FEATURES);
-    viommu_queues(v);
-    queue = v->requests;
-    v->vdev->bus->queue_select(v->vdev, 0);
-    queue.avail = 0xfeb00000;
-    board_enable_queue(v, &queue);
-    viommu_set_status(v, 0xf);
+    negotiate_rings(v, 0xfeb00000, 0);
     g_assert_cmpuint(eventfds(v), ==, before);
     viommu_negotiate(v, ALL_FEATURES);
     viommu_assert_alive(v);
@@ -412,48 +382,23 @@ static void ring_in_registers(void)
 }
 
 #define DIMM_IOVA (1ULL << 40)
-#define DIMM_PHYS 0x100000000ULL
-#define DIMM_SIZE (128 * MiB)
-#define ACPI_MEMORY_SLOT 0xa00
-#define ACPI_MEMORY_CONTROL 0xa14
-#define ACPI_MEMORY_EJECT 0x08
-
-static void plug_dimm(QTestState *qts)
-{
-    qtest_qmp_assert_success(qts, "{'execute': 'object-add', 'arguments': {"
-                             "'qom-type': 'memory-backend-ram', 'id': 'ram',"
-                             "'size': %u}}", (unsigned)DIMM_SIZE);
-    qtest_qmp_assert_success(qts, "{'execute': 'device_add', 'arguments': {"
-                             "'driver': 'pc-dimm', 'id': 'dimm',"
-                             "'memdev': 'ram'}}");
-}
-
-static void unplug_dimm(QTestState *qts)
-{
-    qtest_qmp_assert_success(qts, "{'execute': 'device_del', 'arguments': {"
-                             "'id': 'dimm'}}");
-    qtest_outl(qts, ACPI_MEMORY_SLOT, 0);
-    qtest_outb(qts, ACPI_MEMORY_CONTROL, ACPI_MEMORY_EJECT);
-    qtest_qmp_eventwait(qts, "DEVICE_DELETED");
-    qtest_qmp_assert_success(qts, "{'execute': 'object-del', 'arguments': {"
-                             "'id': 'ram'}}");
-}
-
 /* What else goes on in a machine whose guest maps at full speed */
 static void disturb(Viommu *v, GRand *rand, bool *dimm)
 {
     switch (g_rand_int_range(rand, 0, 4)) {
     case 0:
         if (*dimm) {
-            unplug_dimm(v->qts);
+            dimm_unplug(v->qts);
+            qtest_qmp_assert_success(v->qts, "{'execute': 'object-del',"
+                                     " 'arguments': {'id': 'ram'}}");
         } else {
-            plug_dimm(v->qts);
+            dimm_plug(v->qts, "ram");
         }
         *dimm = !*dimm;
         break;
     case 1:
-        qtest_qmp_assert_success(v->qts, "{'execute': 'stop'}");
-        qtest_qmp_assert_success(v->qts, "{'execute': 'cont'}");
+        set_running(v, false);
+        set_running(v, true);
         break;
     case 2:
         qobject_unref(viommu_get(v, "domains"));

@@ -14,6 +14,7 @@
 #include "standard-headers/linux/pci_regs.h"
 #include "standard-headers/linux/virtio_ids.h"
 #include "standard-headers/linux/virtio_mem.h"
+#include "dimm.h"
 #include "watch.h"
 
 #define MiB (1ULL << 20)
@@ -212,30 +213,6 @@ static void test_bar(const void *how)
 }
 
 /* Memory hotplug of the board: eject through the ACPI registers */
-#define DIMM_PHYS 0x100000000ULL
-#define ACPI_MEMORY_SLOT 0xa00
-#define ACPI_MEMORY_CONTROL 0xa14
-#define ACPI_MEMORY_EJECT 0x08
-
-static void plug_dimm(QTestState *qts, const char *id)
-{
-    qtest_qmp_assert_success(qts, "{ 'execute': 'object-add', 'arguments': {"
-                             " 'qom-type': 'memory-backend-ram', 'id': %s,"
-                             " 'size': 134217728 } }", id);
-    qtest_qmp_assert_success(qts, "{ 'execute': 'device_add', 'arguments': {"
-                             " 'driver': 'pc-dimm', 'id': 'dimm',"
-                             " 'memdev': %s } }", id);
-}
-
-static void unplug_dimm(QTestState *qts)
-{
-    qtest_qmp_assert_success(qts, "{ 'execute': 'device_del', 'arguments': {"
-                             " 'id': 'dimm' } }");
-    qtest_outl(qts, ACPI_MEMORY_SLOT, 0);
-    qtest_outb(qts, ACPI_MEMORY_CONTROL, ACPI_MEMORY_EJECT);
-    qtest_qmp_eventwait(qts, "DEVICE_DELETED");
-}
-
 static void test_dimm(const void *how)
 {
     /* 256 MiB of RAM, then a hole up to 4 GiB where DIMMs go */
@@ -243,12 +220,12 @@ static void test_dimm(const void *how)
                          512 * MiB);
 
     g_assert_cmpuint(assert_follows(s), ==, 0);
-    plug_dimm(s->v->qts, "one");
+    dimm_plug(s->v->qts, "one");
     g_assert_cmpuint(assert_follows(s), ==, 1);
     assert_same_anew(s);
-    unplug_dimm(s->v->qts);
+    dimm_unplug(s->v->qts);
     g_assert_cmpuint(assert_follows(s), ==, 0);
-    plug_dimm(s->v->qts, "two");
+    dimm_plug(s->v->qts, "two");
     g_assert_cmpuint(assert_follows(s), ==, 1);
     scene_free(s);
 }
@@ -269,13 +246,13 @@ static void test_vhost_bypass(const void *how)
     for (unsigned i = 0; i < 2; i++) {
         g_autofree char *before = NULL, *after = NULL;
 
-        plug_dimm(v->qts, i ? "two" : "one");
+        dimm_plug(v->qts, i ? "two" : "one");
         g_assert_true(watch_miss(w, 0x1000000, true));
         g_assert_true(watch_miss(w, DIMM_PHYS, true));
         g_assert_true(watch_miss(w, DIMM_PHYS + 128 * MiB - 1, false));
         before = watch_get(w, "mappings");
         g_assert_nonnull(strstr(before, "107fff000 107ffffff "));
-        unplug_dimm(v->qts);
+        dimm_unplug(v->qts);
         after = watch_get(w, "mappings");
         g_assert_cmpstr(after, ==, page);
         g_assert_false(watch_miss(w, DIMM_PHYS, true));
@@ -295,12 +272,12 @@ static void test_dimm_refused(const void *how)
                          512 * MiB);
 
     watch_fail(s->w, OBSERVER_FAIL_MAP, 1, 1, ENOMEM);
-    plug_dimm(s->v->qts, "one");
+    dimm_plug(s->v->qts, "one");
     assert_holds_nothing(s->w);
     g_assert_cmpuint(viommu_count(s->v, "host-refusals"), ==, 1);
     assert_state(s->v, s->w->endpoint, "translated");
-    unplug_dimm(s->v->qts);
-    plug_dimm(s->v->qts, "two");
+    dimm_unplug(s->v->qts);
+    dimm_plug(s->v->qts, "two");
     g_assert_cmpuint(assert_follows(s), ==, 1);
     scene_free(s);
 }
@@ -511,7 +488,7 @@ static void test_virtio_mem_leaves(const void *how)
         g_assert_cmpuint(assert_follows(s), ==, 0);
     }
     /* Where it was, other memory comes */
-    plug_dimm(s->v->qts, "after");
+    dimm_plug(s->v->qts, "after");
     g_assert_cmpuint(assert_follows(s), ==, 1);
     scene_free(s);
 }

@@ -6,17 +6,14 @@
 #include "qemu/osdep.h"
 
 #include "standard-headers/linux/pci_regs.h"
+#include "dimm.h"
 #include "watch.h"
 
 #define PAGE 4096ULL
 #define PHYS 0x1000000ULL
 #define HALF (1ULL << 63)
-#define DIMM_PHYS 0x100000000ULL
-#define DIMM_END (DIMM_PHYS + 0x8000000)
+#define DIMM_END (DIMM_PHYS + DIMM_SIZE)
 #define PEER 0xd0000000ULL
-#define ACPI_MEMORY_SLOT 0xa00
-#define ACPI_MEMORY_CONTROL 0xa14
-#define ACPI_MEMORY_EJECT 0x08
 
 typedef struct Scene {
     Viommu *v;
@@ -138,25 +135,6 @@ static void test_switch_both_halves(const void *how)
     scene_end(&s);
 }
 
-static void plug_dimm(QTestState *qts)
-{
-    qtest_qmp_assert_success(qts, "{ 'execute': 'object-add', 'arguments': {"
-                             " 'qom-type': 'memory-backend-ram', 'id': 'm',"
-                             " 'size': 134217728 } }");
-    qtest_qmp_assert_success(qts, "{ 'execute': 'device_add', 'arguments': {"
-                             " 'driver': 'pc-dimm', 'id': 'dimm',"
-                             " 'memdev': 'm' } }");
-}
-
-static void unplug_dimm(QTestState *qts)
-{
-    qtest_qmp_assert_success(qts, "{ 'execute': 'device_del', 'arguments': {"
-                             " 'id': 'dimm' } }");
-    qtest_outl(qts, ACPI_MEMORY_SLOT, 0);
-    qtest_outb(qts, ACPI_MEMORY_CONTROL, ACPI_MEMORY_EJECT);
-    qtest_qmp_eventwait(qts, "DEVICE_DELETED");
-}
-
 /* The same of memory that comes under the mappings and goes again */
 static void test_parts_that_come(void)
 {
@@ -169,10 +147,10 @@ static void test_parts_that_come(void)
     map_ok(&s, -2 * PAGE, 2 * PAGE, DIMM_PHYS + 8 * PAGE, READ);
     map_ok(&s, HIGH + 0x40000, PAGE, DIMM_END, READ);
     assert_holds_nothing(s.w);
-    plug_dimm(s.v->qts);
+    dimm_plug(s.v->qts, "m");
     assert_text(&s, "100030000 100030fff m+7fff000 r\n"
                 "ffffffffffffe000 ffffffffffffffff m+8000 r\n");
-    unplug_dimm(s.v->qts);
+    dimm_unplug(s.v->qts);
     assert_holds_nothing(s.w);
     scene_end(&s);
 }

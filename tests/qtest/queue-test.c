@@ -30,30 +30,14 @@ static struct virtio_iommu_req_map map_request(uint64_t page)
     };
 }
 
-static struct virtio_iommu_req_unmap unmap_request(uint64_t page)
-{
-    return (struct virtio_iommu_req_unmap) {
-        .head.type = VIRTIO_IOMMU_T_UNMAP,
-        .domain = cpu_to_le32(1),
-        .virt_start = cpu_to_le64(page << 12),
-        .virt_end = cpu_to_le64(page << 12 | 0xfff),
-    };
-}
-
 static uint64_t post_map(Viommu *v, uint64_t page)
 {
-    struct virtio_iommu_req_map req = map_request(page);
-    ViommuBuffers b = out(&req, offsetof(typeof(req), tail));
-
-    return viommu_post(v, &v->requests, &b);
+    return viommu_post_map(v, 1, page << 12, page << 12 | 0xfff, 0, READ);
 }
 
 static uint64_t post_unmap(Viommu *v, uint64_t page)
 {
-    struct virtio_iommu_req_unmap req = unmap_request(page);
-    ViommuBuffers b = out(&req, offsetof(typeof(req), tail));
-
-    return viommu_post(v, &v->requests, &b);
+    return viommu_post_unmap(v, 1, page << 12, page << 12 | 0xfff);
 }
 
 static void wait_count(Viommu *v, unsigned count)
@@ -258,16 +242,6 @@ static void before_driver_ok(void)
     viommu_stop(v);
 }
 
-static void wait_needs_reset(Viommu *v)
-{
-    QVirtioDevice *vdev = v->vdev;
-    gint64 end = g_get_monotonic_time() + VIOMMU_TIMEOUT_US;
-
-    while (!(vdev->bus->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-    }
-}
-
 /* A ring that cannot be: the device asks for a reset, and lives after it */
 static void broken_ring(void)
 {
@@ -281,7 +255,7 @@ static void broken_ring(void)
     qtest_writew(v->qts, v->requests.avail + 4 +
                  (v->requests.posted - 1) % 256 * 2, 0xffff);
     viommu_kick_always(v, &v->requests);
-    wait_needs_reset(v);
+    viommu_wait_needs_reset(v);
     viommu_negotiate(v, ALL_FEATURES);
     assert_state(v, EP_A, "bypass");
     viommu_assert_alive(v);
@@ -294,7 +268,7 @@ static void broken_ring(void)
     qtest_writew(v->qts, v->requests.desc +
                  (v->requests.next - 1) * 16 + 14, v->requests.next - 1);
     viommu_kick_always(v, &v->requests);
-    wait_needs_reset(v);
+    viommu_wait_needs_reset(v);
     g_assert_cmphex(qtest_readb(v->qts, in), ==, 0xaa);
     viommu_negotiate(v, ALL_FEATURES);
     viommu_assert_alive(v);
@@ -306,7 +280,7 @@ static void broken_ring(void)
     edu = edu_open(v, EP_A);
     edu_load(edu, 0x1000, 4);
     edu_close(edu);
-    wait_needs_reset(v);
+    viommu_wait_needs_reset(v);
     viommu_negotiate(v, ALL_FEATURES);
     viommu_assert_alive(v);
     viommu_stop(v);

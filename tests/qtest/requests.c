@@ -254,10 +254,11 @@ uint8_t viommu_detach(Viommu *v, uint32_t domain, uint32_t endpoint)
     return viommu_request(v, &req, offsetof(typeof(req), tail));
 }
 
-uint8_t viommu_map(Viommu *v, uint32_t domain, uint64_t first, uint64_t last,
-                   uint64_t phys, uint32_t flags)
+static struct virtio_iommu_req_map map_request(uint32_t domain,
+                                               uint64_t first, uint64_t last,
+                                               uint64_t phys, uint32_t flags)
 {
-    struct virtio_iommu_req_map req = {
+    return (struct virtio_iommu_req_map) {
         .head.type = VIRTIO_IOMMU_T_MAP,
         .domain = cpu_to_le32(domain),
         .virt_start = cpu_to_le64(first),
@@ -265,6 +266,25 @@ uint8_t viommu_map(Viommu *v, uint32_t domain, uint64_t first, uint64_t last,
         .phys_start = cpu_to_le64(phys),
         .flags = cpu_to_le32(flags),
     };
+}
+
+static struct virtio_iommu_req_unmap unmap_request(uint32_t domain,
+                                                   uint64_t first,
+                                                   uint64_t last)
+{
+    return (struct virtio_iommu_req_unmap) {
+        .head.type = VIRTIO_IOMMU_T_UNMAP,
+        .domain = cpu_to_le32(domain),
+        .virt_start = cpu_to_le64(first),
+        .virt_end = cpu_to_le64(last),
+    };
+}
+
+uint8_t viommu_map(Viommu *v, uint32_t domain, uint64_t first, uint64_t last,
+                   uint64_t phys, uint32_t flags)
+{
+    struct virtio_iommu_req_map req = map_request(domain, first, last, phys,
+                                                  flags);
 
     return viommu_request(v, &req, offsetof(typeof(req), tail));
 }
@@ -272,14 +292,35 @@ uint8_t viommu_map(Viommu *v, uint32_t domain, uint64_t first, uint64_t last,
 uint8_t viommu_unmap(Viommu *v, uint32_t domain, uint64_t first,
                      uint64_t last)
 {
-    struct virtio_iommu_req_unmap req = {
-        .head.type = VIRTIO_IOMMU_T_UNMAP,
-        .domain = cpu_to_le32(domain),
-        .virt_start = cpu_to_le64(first),
-        .virt_end = cpu_to_le64(last),
-    };
+    struct virtio_iommu_req_unmap req = unmap_request(domain, first, last);
 
     return viommu_request(v, &req, offsetof(typeof(req), tail));
+}
+
+static uint64_t post_request(Viommu *v, const void *out, size_t out_size)
+{
+    uint8_t tail[4] = { 0xaa, 0xaa, 0xaa, 0xaa };
+
+    return viommu_post(v, &v->requests, &(ViommuBuffers) {
+        .out = out, .out_size = out_size, .in = tail, .in_size = 4,
+    });
+}
+
+uint64_t viommu_post_map(Viommu *v, uint32_t domain, uint64_t first,
+                         uint64_t last, uint64_t phys, uint32_t flags)
+{
+    struct virtio_iommu_req_map req = map_request(domain, first, last, phys,
+                                                  flags);
+
+    return post_request(v, &req, offsetof(typeof(req), tail));
+}
+
+uint64_t viommu_post_unmap(Viommu *v, uint32_t domain, uint64_t first,
+                           uint64_t last)
+{
+    struct virtio_iommu_req_unmap req = unmap_request(domain, first, last);
+
+    return post_request(v, &req, offsetof(typeof(req), tail));
 }
 
 uint8_t viommu_probe(Viommu *v, uint32_t endpoint, void *properties)

@@ -27,6 +27,15 @@ void viommu_set_status(Viommu *v, uint8_t status)
     v->vdev->bus->set_status(v->vdev, status);
 }
 
+void viommu_wait_needs_reset(Viommu *v)
+{
+    gint64 end = g_get_monotonic_time() + VIOMMU_TIMEOUT_US;
+
+    while (!(read_status(v) & VIRTIO_CONFIG_S_NEEDS_RESET)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+    }
+}
+
 void viommu_map_registers(Viommu *v)
 {
     board_forget_device(v);

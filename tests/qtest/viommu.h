@@ -242,6 +242,12 @@ void viommu_negotiate(Viommu *v, uint64_t mask);
 void viommu_set_status(Viommu *v, uint8_t status);
 
 /**
+ * viommu_wait_needs_reset - wait until the device asks for a reset
+ * @v: the driver
+ */
+void viommu_wait_needs_reset(Viommu *v);
+
+/**
  * viommu_assert_alive - the device takes requests and wants no reset
  * @v: the driver
  */
@@ -290,6 +296,32 @@ bool viommu_used(Viommu *v, ViommuQueue *queue, uint32_t *length);
  * Return: its used length.
  */
 uint32_t viommu_wait(Viommu *v, ViommuQueue *queue);
+
+/**
+ * viommu_post_map - give a MAP without telling the device
+ * @v: the driver
+ * @domain: as for viommu_map(), like the others
+ * @first: first IOVA
+ * @last: last IOVA
+ * @phys: guest-physical address of @first
+ * @flags: READ and so on
+ *
+ * Return: guest-physical address of its tail.
+ */
+uint64_t viommu_post_map(Viommu *v, uint32_t domain, uint64_t first,
+                         uint64_t last, uint64_t phys, uint32_t flags);
+
+/**
+ * viommu_post_unmap - the same of an UNMAP
+ * @v: the driver
+ * @domain: as for viommu_unmap(), like the others
+ * @first: first IOVA
+ * @last: last IOVA
+ *
+ * Return: guest-physical address of its tail.
+ */
+uint64_t viommu_post_unmap(Viommu *v, uint32_t domain, uint64_t first,
+                           uint64_t last);
 
 /**
  * viommu_post_heads - give buffers that are in the queue's table already
