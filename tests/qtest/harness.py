@@ -23,6 +23,9 @@ OUT = BUILD / 'qtest'
 # What a sanitizer finds goes to files named so, one a process, unless the
 # environment says otherwise
 SANITIZER_LOG = OUT / 'sanitizer'
+# The request queue in an IOThread, in each emulator
+POLLED_ARGS = ('-object iothread,id=pviommu-io,poll-max-ns=1000000 '
+               '-global pviommu-device.iothread=pviommu-io')
 
 
 def emulators():
