@@ -38,8 +38,9 @@ class Driven:
     def __init__(self, name, subject, backend="type1", properties="", *,
                  port=False, more=(), also=None):
         """BACKEND: type1, iommufd, iothread: that, with the request queue in
-        one, or container: that of QEMU's own code over iommufd.  PORT: the engine can be unplugged.  MORE: words for
-        QEMU.  ALSO: further endpoints, by name, that are passed through."""
+        one, or container: that of QEMU's own code over iommufd.  PORT: the
+        engine can be unplugged.  MORE: words for QEMU.  ALSO: further
+        endpoints, by name, that are passed through."""
         self.backend = "iommufd" if backend == "iothread" else backend
         words = [*qtest.LAYOUT.words, "-m", f"{RAM_MIB}M", *more]
         own = {"container": "host-path=container", "iothread": "iothread=io"}
