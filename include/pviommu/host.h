@@ -73,6 +73,19 @@ int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping,
 int pviommu_host_unmap(PviommuHost *host, const PviommuMapping *mapping);
 
 /**
+ * pviommu_host_unmap_hidden - unmap at once all that is being removed
+ * @host: where
+ * @set: its hidden mappings; nothing else is mapped between the first and the
+ *       last of them
+ *
+ * Return: true when they are gone.  False when there are not several, when
+ * @host has several receivers, or when one call for all was refused, and then
+ * some may be gone: the caller unmaps them one by one, and those that are gone
+ * are unmapped without an error.
+ */
+bool pviommu_host_unmap_hidden(PviommuHost *host, const PviommuMappings *set);
+
+/**
  * pviommu_host_clear - remove everything from every receiver
  * @host: where
  *
@@ -322,7 +335,8 @@ bool pviommu_pieces_clip(const PviommuMapping *mapping,
  * struct PviommuReceiverOps - a kind of receiver
  * @name: for pviommu_host_path()
  * @map: map one piece; 0 or negative errno
- * @unmap: unmap all pieces of a mapping; 0 or negative errno
+ * @unmap: unmap all pieces of a mapping, or of all hidden mappings of a set,
+ *         if there is one, which the mapping then spans; 0 or negative errno
  * @clear: unmap everything; 0 or negative errno
  * @invalidate: forget what it found by itself in a table of the guest's; 0 or
  *              negative errno.  NULL for one that never looks
@@ -330,7 +344,8 @@ bool pviommu_pieces_clip(const PviommuMapping *mapping,
 typedef struct PviommuReceiverOps {
     const char *name;
     int (*map)(void *receiver, const PviommuPiece *piece);
-    int (*unmap)(void *receiver, const PviommuMapping *mapping);
+    int (*unmap)(void *receiver, const PviommuMapping *mapping,
+                 const PviommuMappings *set);
     int (*clear)(void *receiver);
     int (*invalidate)(void *receiver, const PviommuMapping *range);
 } PviommuReceiverOps;

@@ -71,8 +71,8 @@ typedef struct PviommuNestedOps {
  * @views: while they do, what there is for them on the host; or NULL
  * @free_views: frees it: whether the host freed all of it
  * @children: how many tables nest in it
- * @partial: memory that came under its mappings was refused, so they may hold
- *           less than there is
+ * @partial: memory that came under its mappings was refused, or to unmap
+ *           several at once, so they may hold less than there is
  */
 typedef struct PviommuTable {
     PviommuHost host;

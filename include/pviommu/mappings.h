@@ -123,6 +123,21 @@ bool pviommu_mappings_next(const PviommuMappings *set,
                            PviommuMapping *mapping);
 
 /**
+ * pviommu_mappings_next_hidden - step of a walk over what is being removed
+ * @set: the set
+ * @iter: the walk; start with { 0 }
+ * @mapping: where to put the next; untouched when there is none
+ *
+ * While an UNMAP is under way, the mappings that it removes are hidden from
+ * all other functions.
+ *
+ * Return: whether there was one.
+ */
+bool pviommu_mappings_next_hidden(const PviommuMappings *set,
+                                  PviommuMappingIter *iter,
+                                  PviommuMapping *mapping);
+
+/**
  * pviommu_mappings_count - how many mappings a set holds
  * @set: the set
  *

@@ -249,18 +249,37 @@ static void test_unmap_refused(const void *how)
     Scene *s = scene_new(how);
 
     for (unsigned i = 0; i < 2 * COUNT; i++) {
+        Watch *keeps = i % 2 ? s->other : s->w;
+
         assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
-        watch_fail(i % 2 ? s->other : s->w, OBSERVER_FAIL_UNMAP, 1 + i / 2,
-                   1, EINVAL);
+        watch_stick(keeps, SECOND_HIGH + i / 2 * PAGE, EINVAL);
         assert_status(viommu_unmap(s->v, 2, SECOND_HIGH,
                                    SECOND_HIGH + COUNT * PAGE - 1), FAULT);
         assert_holds(s->w, &s->in_b);
         assert_holds(s->other, &s->in_b);
         g_assert_true(watch_dma(s->other, OBSERVER_FILL,
                                 SECOND_HIGH + PAGE, 1));
+        watch_stick(keeps, 0, 0);
         model_unmap(&s->in_b, s->v, 2, SECOND_HIGH, COUNT * PAGE);
         assert_holds_nothing(s->w);
         assert_holds_nothing(s->other);
+        scene_again(s);
+    }
+    scene_free(s);
+}
+
+/* What it does not unmap at once, it is asked to one by one */
+static void test_unmap_one_by_one(const void *how)
+{
+    Scene *s = scene_new(how);
+
+    for (unsigned i = 0; i < 2; i++) {
+        assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+        watch_fail(i ? s->other : s->w, OBSERVER_FAIL_UNMAP, 1, 1, EBUSY);
+        model_unmap(&s->in_b, s->v, 2, SECOND_HIGH, COUNT * PAGE);
+        assert_holds_nothing(s->w);
+        assert_holds_nothing(s->other);
+        g_assert_cmpuint(viommu_count(s->v, "host-refusals"), ==, 0);
         scene_again(s);
     }
     scene_free(s);
@@ -382,6 +401,7 @@ int main(int argc, char **argv)
     watch_add("host-refusal", "map-second-endpoint", test_map_second_endpoint);
     watch_add("host-refusal", "map-second-piece", test_map_second_piece);
     watch_add("host-refusal", "unmap-refused", test_unmap_refused);
+    watch_add("host-refusal", "unmap-one-by-one", test_unmap_one_by_one);
     watch_add("host-refusal", "bypass-refused", test_bypass_refused);
     watch_add("host-refusal", "detach-to-bypass-refused",
               test_detach_to_bypass_refused);

@@ -133,6 +133,34 @@ static void test_map_costs_one(void)
     scene_end(&s);
 }
 
+/* So is an UNMAP of many: with gaps, with ROM and without any memory */
+static void test_unmap_costs_one(void)
+{
+    Scene s = scene_new(NULL, 1, "");
+    Model m = model_new();
+    unsigned before;
+
+    attach_all(&s, 1);
+    model_map_pages(&m, s.v, 1, HIGH, MANY);
+    model_map(&m, s.v, 1, 2 * HIGH, 3 * PAGE, PHYS, READ | WRITE);
+    before = watch_calls(s.w[0], "");
+    model_unmap(&m, s.v, 1, HIGH, MANY * PAGE);
+    g_assert_cmpuint(watch_calls(s.w[0], ""), ==, before + 1);
+    assert_holds(s.w[0], &m);
+
+    assert_status(viommu_map(s.v, 1, HIGH, HIGH + MiB - 1, 0, READ | WRITE),
+                  OK);
+    assert_status(viommu_map(s.v, 1, 4 * HIGH, 4 * HIGH + PAGE - 1, 64 * HIGH,
+                             READ), OK);
+    before = watch_calls(s.w[0], "");
+    assert_status(viommu_unmap(s.v, 1, 0, UINT64_MAX), OK);
+    g_assert_cmpuint(watch_calls(s.w[0], ""), ==, before + 1);
+    assert_holds_nothing(s.w[0]);
+    model_free(&m);
+    assert_no_mistakes(s.w[0]);
+    scene_end(&s);
+}
+
 /* To move is one call, whatever is mapped here or there */
 static void test_attach_costs_one(void)
 {
@@ -274,6 +302,7 @@ int main(int argc, char **argv)
     ADD("iommufd/pins-what-is-mapped", test_pins_what_is_mapped);
     ADD("iommufd/keep-bypass", test_keep_bypass);
     ADD("iommufd/map-costs-one", test_map_costs_one);
+    ADD("iommufd/unmap-costs-one", test_unmap_costs_one);
     ADD("iommufd/attach-costs-one", test_attach_costs_one);
     ADD("iommufd/table-lives-with-domain", test_table_lives_with_domain);
     ADD("iommufd/unused-table", test_unused_table);

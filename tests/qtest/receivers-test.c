@@ -62,6 +62,28 @@ static void test_vhost(const void *how)
     viommu_stop(v);
 }
 
+/* Many that go with one UNMAP are one call, or few */
+static void test_unmap_many(const void *how)
+{
+    g_autofree char *arg = watch_arg(how, 1);
+    Viommu *v = viommu_start(NULL, arg);
+    Watch *w = watch_open(v, 0);
+    g_autofree char *events = NULL;
+    Model m = model_new();
+
+    assert_status(viommu_attach(v, 1, w->endpoint), OK);
+    model_map_pages(&m, v, 1, HIGH, 64);
+    watch_clear(w);
+    model_unmap(&m, v, 1, HIGH, 64 * PAGE);
+    events = watch_get(w, "events");
+    g_assert_cmpstr(events, ==, g_str_equal(how, "container")
+                    ? "unmap 100000000 10003ffff = 0\n"
+                    : "unmap 100000000 10003ffff\n");
+    model_free(&m);
+    watch_close(w);
+    viommu_stop(v);
+}
+
 /*
  * What vhost is told of an address must hold it: QEMU cuts the block at the
  * end of the memory that holds its first byte
@@ -298,6 +320,12 @@ int main(int argc, char **argv)
     qtest_add_data_func("/pviommu/receivers/vhost", "vhost", test_vhost);
     qtest_add_data_func("/pviommu/receivers/vhost-ats", "vhost-ats",
                         test_vhost);
+    qtest_add_data_func("/pviommu/receivers/unmap-many/container",
+                        "container", test_unmap_many);
+    qtest_add_data_func("/pviommu/receivers/unmap-many/listener", "listener",
+                        test_unmap_many);
+    qtest_add_data_func("/pviommu/receivers/unmap-many/vhost", "vhost",
+                        test_unmap_many);
     qtest_add_data_func("/pviommu/receivers/vhost-blocks", "vhost",
                         test_vhost_blocks);
     qtest_add_data_func("/pviommu/receivers/vhost-permissions", "vhost",

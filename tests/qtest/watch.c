@@ -206,6 +206,12 @@ void watch_fail(Watch *w, unsigned reg, unsigned nth, unsigned times,
     watch_set(w, reg, nth);
 }
 
+void watch_stick(Watch *w, uint64_t iova, int error)
+{
+    watch_set(w, OBSERVER_ERRNO, error);
+    qpci_io_writeq(w->pdev, w->bar, OBSERVER_STUCK, iova);
+}
+
 bool watch_miss(Watch *w, uint64_t iova, bool write)
 {
     qpci_io_writeq(w->pdev, w->bar, OBSERVER_ADDRESS, iova);

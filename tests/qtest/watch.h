@@ -192,6 +192,15 @@ void watch_fail(Watch *w, unsigned reg, unsigned nth, unsigned times,
                 int error);
 
 /**
+ * watch_stick - have the host keep a mapping
+ * @w: the observer
+ * @iova: where it starts; 0 to let go.  Who unmaps more than that finds that
+ *        what lies before is gone
+ * @error: errno
+ */
+void watch_stick(Watch *w, uint64_t iova, int error);
+
+/**
  * watch_dma - move data
  * @w: the observer
  * @command: OBSERVER_READ, _WRITE or _FILL

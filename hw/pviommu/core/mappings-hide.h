@@ -36,16 +36,4 @@ size_t pviommu_mappings_unhide(PviommuMappings *set);
  */
 void pviommu_mappings_drop_hidden(PviommuMappings *set);
 
-/**
- * pviommu_mappings_next_hidden - step of a walk over hidden mappings
- * @set: the set
- * @iter: the walk; start with { 0 }
- * @mapping: where to put the next; untouched when there is none
- *
- * Return: whether there was one.
- */
-bool pviommu_mappings_next_hidden(const PviommuMappings *set,
-                                  PviommuMappingIter *iter,
-                                  PviommuMapping *mapping);
-
 #endif /* PVIOMMU_CORE_MAPPINGS_HIDE_H */

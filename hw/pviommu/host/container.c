@@ -79,7 +79,8 @@ static int unmap(PviommuVfioContainer *container, uint64_t first,
 /* The interface cannot name a range of 2^64 bytes, nor map across HALF */
 #define HALF (1ULL << 63)
 
-static int container_unmap(void *receiver, const PviommuMapping *mapping)
+static int container_unmap(void *receiver, const PviommuMapping *mapping,
+                           const PviommuMappings *set)
 {
     int ret = 0;
 

@@ -88,7 +88,7 @@ static int receiver_map(const Receiver *r, const PviommuMapping *mapping,
         return 0;
     }
     ret = pviommu_pieces_foreach(mapping, section, map_piece, &walk);
-    if (ret && walk.any && r->ops->unmap(r->receiver, &walk.done)) {
+    if (ret && walk.any && r->ops->unmap(r->receiver, &walk.done, NULL)) {
         return PVIOMMU_HOST_LOST;
     }
     return ret;
@@ -101,7 +101,7 @@ static int undo(PviommuHost *host, const Receiver *end,
     Receiver r = { 0 };
 
     while (next_receiver(host, &r) && r.notifier != end->notifier) {
-        if (mapped ? r.ops->unmap(r.receiver, mapping)
+        if (mapped ? r.ops->unmap(r.receiver, mapping, NULL)
                    : receiver_map(&r, mapping, NULL)) {
             ret = PVIOMMU_HOST_LOST;
         }
@@ -138,13 +138,47 @@ int pviommu_host_unmap(PviommuHost *host, const PviommuMapping *mapping)
     Receiver r = { 0 };
 
     while (next_receiver(host, &r)) {
-        int ret = r.ops->unmap(r.receiver, mapping);
+        int ret = r.ops->unmap(r.receiver, mapping, NULL);
 
         if (ret) {
             return undo(host, &r, mapping, false, ret);
         }
     }
     return 0;
+}
+
+/* Whether there are several, and what they span */
+static bool span_hidden(const PviommuMappings *set, PviommuMapping *span)
+{
+    PviommuMappingIter iter = { 0 };
+    PviommuMapping m;
+    bool several = false;
+
+    if (!pviommu_mappings_next_hidden(set, &iter, span)) {
+        return false;
+    }
+    while (pviommu_mappings_next_hidden(set, &iter, &m)) {
+        span->last = m.last;
+        several = true;
+    }
+    return several;
+}
+
+bool pviommu_host_unmap_hidden(PviommuHost *host, const PviommuMappings *set)
+{
+    PviommuMapping span;
+    Receiver r = { 0 }, other;
+
+    if (!span_hidden(set, &span)) {
+        return false;
+    }
+    if (!next_receiver(host, &r)) {
+        return true;
+    }
+    /* What the first has lost could not be put back if another refuses */
+    other = r;
+    return !next_receiver(host, &other) &&
+           !r.ops->unmap(r.receiver, &span, set);
 }
 
 int pviommu_host_clear(PviommuHost *host)

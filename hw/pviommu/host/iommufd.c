@@ -351,14 +351,21 @@ static int expect(const PviommuPiece *piece, void *opaque)
 
 /* Whether the host found there what had been mapped */
 static bool is_whole(const PviommuTable *table, const PviommuMapping *mapping,
-                     uint64_t length)
+                     const PviommuMappings *set, uint64_t length)
 {
+    PviommuMappingIter iter = { 0 };
     Expected expected = { 0 };
+    PviommuMapping m;
 
     if (length == mapping->last - mapping->first + 1) {
         return true;
     }
-    pviommu_pieces_foreach(mapping, NULL, expect, &expected);
+    if (!set) {
+        pviommu_pieces_foreach(mapping, NULL, expect, &expected);
+    }
+    while (set && pviommu_mappings_next_hidden(set, &iter, &m)) {
+        pviommu_pieces_foreach(&m, NULL, expect, &expected);
+    }
     return length <= expected.most &&
            (length >= expected.least || table->partial);
 }
@@ -387,7 +394,8 @@ static int table_clear(void *receiver)
     return pviommu_table_unmap(table, 0, &length);
 }
 
-static int table_unmap(void *receiver, const PviommuMapping *mapping)
+static int table_unmap(void *receiver, const PviommuMapping *mapping,
+                       const PviommuMappings *set)
 {
     PviommuTable *table = receiver;
     uint64_t length = mapping->last - mapping->first + 1;
@@ -398,9 +406,10 @@ static int table_unmap(void *receiver, const PviommuMapping *mapping)
     }
     ret = pviommu_table_unmap(table, mapping->first, &length);
     if (ret && ret != -ENOENT) {
+        table->partial |= set != NULL;
         return ret;
     }
-    return is_whole(table, mapping, length) ? 0 : PVIOMMU_HOST_LOST;
+    return is_whole(table, mapping, set, length) ? 0 : PVIOMMU_HOST_LOST;
 }
 
 static int table_invalidate(void *receiver, const PviommuMapping *range)

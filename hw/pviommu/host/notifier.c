@@ -63,7 +63,8 @@ static int notifier_map(void *receiver, const PviommuPiece *piece)
     return 0;
 }
 
-static int notifier_unmap(void *receiver, const PviommuMapping *mapping)
+static int notifier_unmap(void *receiver, const PviommuMapping *mapping,
+                          const PviommuMappings *set)
 {
     send_unmap(receiver, mapping->first, mapping->last);
     return 0;

@@ -37,7 +37,7 @@ void pviommu_vhost_forget(PviommuHost *host, AddressSpace *as,
         }
         listener->region_add(listener, &shown);
         IOMMU_NOTIFIER_FOREACH(n, host->mr) {
-            pviommu_notifier_ops.unmap(n, &mapping);
+            pviommu_notifier_ops.unmap(n, &mapping, NULL);
         }
         listener->region_del(listener, &shown);
     }

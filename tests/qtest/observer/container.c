@@ -39,12 +39,14 @@ static int unmap(const PviommuVfioContainer *container, hwaddr iova,
                  uint64_t size)
 {
     Observer *o = observer_of(container);
+    hwaddr last = iova + (size - 1);
     int ret = refusal_due(&o->refusals[OBSERVER_CALL_UNMAP]) ?:
               !size ? -EINVAL
-                    : held_unmap(o->held, iova, iova + (size - 1));
+              : is_stuck(o->held, &o->stuck, iova, last) ? -o->stuck.error
+              : held_unmap(o->held, iova, last);
 
-    record_event(o->events, "unmap %" PRIx64 " %" PRIx64 " = %d", iova,
-                 iova + (size - 1), ret);
+    record_event(o->events, "unmap %" PRIx64 " %" PRIx64 " = %d", iova, last,
+                 ret);
     return ret;
 }
 

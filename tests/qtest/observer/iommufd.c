@@ -18,6 +18,7 @@ static unsigned leaked;
 ContextList host_contexts;
 FunctionList host_functions;
 Refusal iommufd_refusals[OBSERVER_CALL__MAX];
+Stuck iommufd_stuck;
 uint64_t iommufd_memlock = UINT64_MAX;
 
 static const char *const names[OBSERVER_CALL__MAX] = {

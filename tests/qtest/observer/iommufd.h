@@ -46,6 +46,9 @@ typedef struct HostFunction {
 /* Refusals of calls, by OBSERVER_CALL_* */
 extern Refusal iommufd_refusals[OBSERVER_CALL__MAX];
 
+/* Of every IOAS */
+extern Stuck iommufd_stuck;
+
 /* Most bytes that may be pinned */
 extern uint64_t iommufd_memlock;
 

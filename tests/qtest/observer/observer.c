@@ -126,6 +126,11 @@ static void order_refusal(Observer *o, unsigned call, uint32_t nth)
     refusals[call] = (Refusal) { nth, o->fail_times, o->error };
 }
 
+static void order_stuck(Observer *o, hwaddr iova)
+{
+    *(o->attached ? &iommufd_stuck : &o->stuck) = (Stuck) { iova, o->error };
+}
+
 static void bar_write(void *opaque, hwaddr addr, uint64_t value,
                       unsigned size)
 {
@@ -156,6 +161,9 @@ static void bar_write(void *opaque, hwaddr addr, uint64_t value,
         break;
     case OBSERVER_FAIL_TIMES:
         o->fail_times = value;
+        break;
+    case OBSERVER_STUCK:
+        order_stuck(o, value);
         break;
     case OBSERVER_ERRNO:
         o->error = value;

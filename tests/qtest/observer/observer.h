@@ -86,6 +86,7 @@ enum {
     OBSERVER_RESULT = 0x14,      /* u32: MemTxResult of the last transfer */
     OBSERVER_VALUE = 0x18,       /* u32: the byte of a fill; MISS: 1 to write */
     OBSERVER_HELD = 0x1c,        /* u32: whether HOLD holds a thread */
+    OBSERVER_STUCK = 0x20,       /* u64: an unmap comes no further; 0: none */
     OBSERVER_ERRNO = 0x28,       /* u32: what a refusal returns */
     OBSERVER_QUOTA = 0x2c,       /* u32: most mappings, then ENOSPC; 0: any */
     OBSERVER_FAIL_TIMES = 0x30,  /* u32: how many in a row are refused */

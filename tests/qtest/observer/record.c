@@ -121,6 +121,17 @@ void record_event(GString *events, const char *format, ...)
     g_string_append_c(events, '\n');
 }
 
+bool is_stuck(GSequence *held, const Stuck *stuck, hwaddr first, hwaddr last)
+{
+    if (!stuck->iova || stuck->iova < first || stuck->iova > last) {
+        return false;
+    }
+    if (stuck->iova > first) {
+        held_drop(held, first, stuck->iova - 1);
+    }
+    return true;
+}
+
 int refusal_due(Refusal *refusal)
 {
     if (!refusal->nth || --refusal->nth) {

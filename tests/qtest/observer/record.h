@@ -67,4 +67,17 @@ typedef struct Refusal {
 /* A call: 0, or the negative errno that it is to return */
 int refusal_due(Refusal *refusal);
 
+/**
+ * struct Stuck - a mapping that does not go
+ * @iova: where; 0 for none
+ * @error: errno
+ */
+typedef struct Stuck {
+    hwaddr iova;
+    int error;
+} Stuck;
+
+/* Whether the range holds it; then all of the range before it goes */
+bool is_stuck(GSequence *held, const Stuck *stuck, hwaddr first, hwaddr last);
+
 #endif /* TESTS_QTEST_OBSERVER_RECORD_H */

@@ -47,6 +47,7 @@ typedef struct ObserverContainer {
  * @refusals: what a container is to refuse
  * @error: register ERRNO
  * @fail_times: register FAIL_TIMES
+ * @stuck: register STUCK, for a container
  * @quota: register QUOTA
  *
  * @listener: watch=listener, vhost, vhost-ats
@@ -81,6 +82,7 @@ struct Observer {
     Refusal refusals[OBSERVER_CALL__MAX];
     uint32_t error;
     uint32_t fail_times;
+    Stuck stuck;
     uint32_t quota;
 
     MemoryListener listener;

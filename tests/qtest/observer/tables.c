@@ -296,7 +296,8 @@ static int ioas_unmap(Context *c, void *arg)
         return -EOVERFLOW;
     }
     ret = host_refuses(OBSERVER_CALL_UNMAP) ?:
-          unmap(ioas, cmd->iova, last, &bytes);
+          is_stuck(ioas->held, &iommufd_stuck, cmd->iova, last)
+          ? -iommufd_stuck.error : unmap(ioas, cmd->iova, last, &bytes);
     if (all && ret == -ENOENT) {
         ret = 0;
     }

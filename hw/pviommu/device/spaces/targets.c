@@ -77,6 +77,10 @@ static int carry_to(const PviommuChange *change, PviommuCarry *carry)
     if (change->kind == PVIOMMU_CHANGE_MAP) {
         return pviommu_host_map(host, &change->mapping, NULL);
     }
+    if (pviommu_host_unmap_hidden(host,
+                                  pviommu_domain_mappings(change->domain))) {
+        return 0;
+    }
     while (!ret && pviommu_change_next_removed(change, &iter,
                                                &carry->refused)) {
         ret = pviommu_host_unmap(host, &carry->refused);
