@@ -2,14 +2,15 @@
 /*
  * pviommu bench: what the ioctls of iommufd cost by themselves
  *
- *     bare CDEV MIB PAIRS
+ *     bare CDEV MIB PAIRS [SIZE]
  *
  * CDEV is the node of a device that vfio-pci has, which nobody uses.  Prints
  * lines of "HOW NAME NANOSECONDS", one a pair of ioctls: "switch", the device
  * moved to a table with a few mappings and back to one with MIB MiB; then
  * "map 4096" and so on, as much mapped into the first and unmapped again.  HOW
  * is "row" for one after the other, and "woken" where this process sleeps
- * before, and another runs, as an emulator does between requests.
+ * before, and another runs, as an emulator does between requests.  With SIZE
+ * there are maps of so many bytes alone, in a row.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -68,11 +69,12 @@ static uint32_t make_hwpt(uint32_t id, uint32_t ioas)
     return arg.out_hwpt_id;
 }
 
-static void attach(uint32_t hwpt)
+/* An HWPT, or an IOAS of which the kernel makes one */
+static void attach(uint32_t table)
 {
     struct vfio_device_attach_iommufd_pt arg = {
         .argsz = sizeof(arg),
-        .pt_id = hwpt,
+        .pt_id = table,
     };
 
     call(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &arg,
@@ -175,11 +177,31 @@ typedef struct Tables {
     char *memory;
 } Tables;
 
+static const char *how(int other)
+{
+    return other < 0 ? "row" : "woken";
+}
+
 /* Both ioctls of a pair are timed by themselves, as both are woken up for */
+static void time_maps(const Tables *t, long pairs, uint64_t size, int other)
+{
+    for (long i = 0; i < pairs; i++) {
+        int64_t start, cost;
+
+        be_woken(other);
+        start = now();
+        map(t->some_ioas, 128 * MIB, t->memory + 4 * MIB, size);
+        cost = now() - start;
+        be_woken(other);
+        start = now();
+        unmap(t->some_ioas, 128 * MIB, size);
+        printf("%s map %llu %lld\n", how(other), (unsigned long long)size,
+               (long long)(now() - start + cost));
+    }
+}
+
 static void time_pairs(const Tables *t, long pairs, int other)
 {
-    const char *how = other < 0 ? "row" : "woken";
-
     for (long i = 0; i < pairs; i++) {
         int64_t start, cost;
 
@@ -190,23 +212,12 @@ static void time_pairs(const Tables *t, long pairs, int other)
         be_woken(other);
         start = now();
         attach(t->all);
-        printf("%s switch %lld\n", how, (long long)(now() - start + cost));
+        printf("%s switch %lld\n", how(other),
+               (long long)(now() - start + cost));
     }
     attach(t->some);
     for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-        for (long i = 0; i < pairs; i++) {
-            int64_t start, cost;
-
-            be_woken(other);
-            start = now();
-            map(t->some_ioas, 128 * MIB, t->memory + 4 * MIB, sizes[s]);
-            cost = now() - start;
-            be_woken(other);
-            start = now();
-            unmap(t->some_ioas, 128 * MIB, sizes[s]);
-            printf("%s map %llu %lld\n", how, (unsigned long long)sizes[s],
-                   (long long)(now() - start + cost));
-        }
+        time_maps(t, pairs, sizes[s], other);
     }
     attach(t->all);
 }
@@ -219,16 +230,21 @@ int main(int argc, char **argv)
     Tables t;
     long pairs;
 
-    if (argc != 4) {
-        errx(2, "usage: bare CDEV MIB PAIRS");
+    if (argc != 4 && argc != 5) {
+        errx(2, "usage: bare CDEV MIB PAIRS [SIZE]");
     }
     size = (uint64_t)atol(argv[2]) * MIB;
     pairs = atol(argv[3]);
     other = start_other();
     id = open_device(argv[1]);
     t.memory = make_memory(size);
-    all_ioas = make_ioas();
     t.some_ioas = make_ioas();
+    if (argc == 5) {
+        attach(t.some_ioas);
+        time_maps(&t, pairs, atol(argv[4]), -1);
+        return 0;
+    }
+    all_ioas = make_ioas();
     map(all_ioas, 0, t.memory, size);
     for (unsigned i = 0; i < 16; i++) {
         map(t.some_ioas, 64 * MIB + i * 4 * KIB, t.memory + i * 4 * KIB,

@@ -56,15 +56,33 @@ class Reader:
         same(self.linux.group_type(DISK), wanted, "type of the disk's group")
         self.machine.qmp("stop")
 
-    def read(self, depth, milliseconds, kib=4) -> tuple[int, float]:
-        """Read at random: how many, and in how many seconds."""
-        self.machine.qmp("cont")
+    def _reads(self, depth, milliseconds, kib=4) -> tuple[int, float]:
         done, nanoseconds = map(int, self.linux.run(
             f"/bin/reads /dev/nvme0n1 {depth} {milliseconds} {kib}").split())
-        self.machine.qmp("stop")
         return done, nanoseconds / 1e9
 
-    def counts(self) -> tuple[int, int]:
+    def read(self, depth, milliseconds) -> tuple[int, float]:
+        """Read 4 KiB at random: how many, and in how many seconds."""
+        self.machine.qmp("cont")
+        found = self._reads(depth, milliseconds)
+        self.machine.qmp("stop")
+        return found
+
+    def read_alone(self, milliseconds, kib) -> tuple[float, float, float]:
+        """Read one at a time: seconds, requests and kicks of a read.
+
+        A thread learns anew how long to poll when the guest goes on, so this
+        begins with some reads that do not count."""
+        self.machine.qmp("cont")
+        self._reads(1, milliseconds // 4, kib)
+        before = self._counts()
+        done, seconds = self._reads(1, milliseconds, kib)
+        after = self._counts()
+        self.machine.qmp("stop")
+        return tuple(total / done for total in (
+            seconds, after[0] - before[0], after[1] - before[1]))
+
+    def _counts(self) -> tuple[int, int]:
         """How many requests there were, and kicks for them; 0 if the IOMMU
         does not tell."""
         if not self.kind.device or not self.kind.subject().ours:
@@ -118,24 +136,21 @@ def measure(addresses, linux, tell, say, rounds):
                              depth=depth, round=number, rate=done / seconds)
 
 
-def _read_alone(readers, sizes, tell, say, rounds):
+def _read_alone(readers, sizes, tell, say, turns, milliseconds=MILLISECONDS):
     """One read at a time, of SIZES in KiB."""
     for wanted in ("DMA", "DMA-FQ"):
         say(f"the disk is read, {TYPES[wanted]}")
         for reader in readers:
             if reader.kind.device:
                 reader.set_type(wanted)
-        for number in range(rounds * TURNS):
+        for number in range(turns):
             for kib in sizes:
                 readers = readers[1:] + readers[:1]
                 for reader in readers:
-                    before = reader.counts()
-                    done, seconds = reader.read(1, MILLISECONDS, kib)
-                    requests, kicks = (
-                        (new - old) / done
-                        for new, old in zip(reader.counts(), before))
+                    seconds, requests, kicks = reader.read_alone(milliseconds,
+                                                                 kib)
                     tell(kind=reader.kind.name, type=TYPES[wanted], kib=kib,
-                         round=number, time=seconds / done * 1e6,
+                         round=number, time=seconds * 1e6,
                          requests=requests, kicks=kicks)
 
 
@@ -143,7 +158,7 @@ def measure_tables(addresses, linux, tell, say, rounds):
     """The same of guests that have tables of their own and others."""
     with guests(WALKED, addresses, linux, say) as readers:
         _read_alone(readers, SIZES_KIB, partial(tell, what="walked"), say,
-                    rounds)
+                    rounds * TURNS)
 
 
 def measure_thread(addresses, linux, tell, say, rounds):
@@ -154,5 +169,6 @@ def measure_thread(addresses, linux, tell, say, rounds):
             for reader in readers:
                 tell(what="idle", kind=reader.kind.name, round=number,
                      share=reader.idle())
+        # Long turns, as each begins with a pause, after which there is a kick
         _read_alone(readers, SIZES_KIB[:1], partial(tell, what="polled"),
-                    say, rounds)
+                    say, rounds * 2, 4 * MILLISECONDS)

@@ -69,13 +69,13 @@ WALKED = (
 
 
 # The request queue in a thread that polls, and what it is measured beside
+THREAD = "iothread,id=io,poll-max-ns=4000000,poll-shrink=1"
 ASKED, POLLED = "ours, iommufd", "ours, iothread"
 THREADED = (
     Kind(NONE, "", "", True),
     Kind("stock, iommufd", STOCK, "", True),
     Kind(ASKED, OURS, "", True),
-    Kind(POLLED, OURS, "iothread=io", True,
-         "iothread,id=io,poll-max-ns=1000000"))
+    Kind(POLLED, OURS, "iothread=io", True, THREAD))
 
 
 class Cost(NamedTuple):

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What must be reached, what was, and the plots."""
 
+import os
 import re
+import statistics
 import subprocess
 from pathlib import Path
 
 import plots
+import tail
 from emulator import (ASKED, MAPPED, NESTED, NONE, POLLED, THREADED,
                       WALKED)
 from figures import Figures
@@ -16,6 +19,7 @@ PLOTS = "performance"           # the folder of plots, beside both
 # What is between such lines is written here, by the parts that are in it
 BLOCKS = {"bench/lab": ("requests", "disk"),
           "bench/lab --part thread": ("thread",),
+          "bench/lab --part tail": ("tail",),
           "bench/lab --part tables": ("tables",)}
 OURS, STOCK = "ours, iommufd", "stock, iommufd"
 KINDS = (OURS, STOCK, "ours, type1", "stock, type1", "ours, container")
@@ -389,6 +393,38 @@ class Report:
                    "Random reads, passed-through NVMe, two processors",
                    "microseconds a read", list(names), shown)
 
+    def tails(self):
+        """The slowest requests of a guest, with a busy main loop."""
+        def value(field, kind, load):
+            return self.figures.median("tail", field, kind=kind, load=load)
+
+        def ratio(kind, other):
+            one, two = (self.figures.values("tail", "worst", kind=kind,
+                                            load=load)
+                        for load in (tail.BUSY, other))
+            return statistics.median(one[number] / two[number]
+                                     for number in one)
+
+        was = ratio(POLLED, tail.IDLE)
+        self.judge(f"a MAP and an UNMAP, the slowest of 1000, {POLLED}: main "
+                   "loop busy / idle", "≤ 3", f"{was:.1f}", was <= 3)
+        self.say("A MAP and an UNMAP of 4 KiB as Linux makes them for iommufd, "
+                 "emulated devices only, microseconds a pair, the median and "
+                 "the slowest of 1000: while nothing else goes on, while "
+                 "another process takes a processor, and while `info mtree "
+                 "-f` and `screendump` keep the main loop busy. On "
+                 f"{os.cpu_count()} processors.\n",
+                 table(("", "nothing", "slowest", "beside", "slowest", "busy",
+                        "slowest", "slowest, busy / nothing",
+                        "busy / beside"),
+                       [(kind.name, *(value(field, kind.name, load)
+                                      for load in (tail.IDLE, tail.BESIDE,
+                                                   tail.BUSY)
+                                      for field in ("middle", "worst")),
+                         *(f"{ratio(kind.name, other):.1f}"
+                           for other in (tail.IDLE, tail.BESIDE)))
+                        for kind in tail.KINDS]))
+
     def text(self, parts, linux) -> str:
         """What PARTS say, and the verdicts on it; LINUX: what ran there."""
         for part in parts:
@@ -405,11 +441,10 @@ PLAIN = ((Report.memory, Report.devices, Report.maps, Report.pinned,
 WALK = ((Report.walked,),
         lambda: f"{kernel.lab('arm64').release} as host, "
                 f"{kernel.patched('arm64').release} with our patches as guest")
-
-
 THREAD = ((Report.polled,), PLAIN[1])
+TAIL = ((Report.tails,), lambda: f"{kernel.lab().release} as guest")
 # What makes a block, by a part of it
-MAKERS = {"requests": PLAIN, "thread": THREAD, "tables": WALK}
+MAKERS = {"requests": PLAIN, "thread": THREAD, "tail": TAIL, "tables": WALK}
 
 
 def versions(linux) -> str:
