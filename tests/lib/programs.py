@@ -26,6 +26,13 @@ def listed(folder, suite):
             if any(name.endswith(':' + suite) for name in test['suite'])]
 
 
+def cases(argv, env=None):
+    """The names of the cases that a program of GLib's tests has."""
+    told = subprocess.run([*argv, '-l'], env=env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return [line for line in told.stdout.splitlines() if line.startswith('/')]
+
+
 def execute(argv, env=None):
     """Run ARGV: what it printed, and its status or a word on that."""
     try:
@@ -38,11 +45,12 @@ def execute(argv, env=None):
         return error.stdout or b'', f'timeout of {TIMEOUT} s'
 
 
-def report(tap, prefix, output, status, wanted=lambda name: True):
+def report(tap, prefix, output, status, wanted=lambda name: True, names=list):
     """Report the cases of a program that ran, named PREFIX: case, to TAP.
 
     A program that ends with a status or a number of cases other than its
-    cases tell is one more case, which failed.
+    cases tell is one more case, which failed: the one that NAMES, which tells
+    the names of all, has next, as GLib ends a program at an assertion.
     """
     planned, ran, failed = None, 0, False
     remarks = []
@@ -66,11 +74,13 @@ def report(tap, prefix, output, status, wanted=lambda name: True):
         elif not line.startswith(('# Start of', '# End of', 'TAP version')):
             remarks.append(line)
     if (status and not failed) or planned != ran:
-        tap.result(False, f'{prefix}: ended',
+        name = next(iter(names()[ran:]), 'ended')
+        tap.result(False, f'{prefix}: {name}',
                    f'status {status}, {ran} of {planned} cases ran\n'
                    + '\n'.join(remarks[-60:]))
 
 
 def run(tap, prefix, argv, env=None, wanted=lambda name: True):
     """Run ARGV and report its cases, see execute() and report()."""
-    report(tap, prefix, *execute(argv, env), wanted)
+    report(tap, prefix, *execute(argv, env), wanted,
+           lambda: cases(argv, env))
