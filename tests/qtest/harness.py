@@ -170,9 +170,10 @@ def preload():
     return ' '.join(os.path.realpath(path) for path in paths)
 
 
-def write_wrapper(kind, target, binary, plugin, arguments=''):
+def write_wrapper(kind, target, binary, plugin, arguments='', debugger='',
+                  folder=OUT):
     """A script named as libqtest wants an emulator named: its path."""
-    path = OUT / kind / f'qemu-system-{target}'
+    path = folder / kind / f'qemu-system-{target}'
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ['#!/bin/sh',
              '# The stock emulator with the library and the qtest module']
@@ -190,10 +191,10 @@ def write_wrapper(kind, target, binary, plugin, arguments=''):
         lines += [f'export ASAN_OPTIONS="{asan}"',
                   f'export UBSAN_OPTIONS="{ubsan}"',
                   "export LSAN_OPTIONS='exitcode=0:report_objects=0'",
-                  f'exec env LD_PRELOAD="{preload()} {wanted}" {run} '
+                  f'exec {debugger} env LD_PRELOAD="{preload()} {wanted}" {run} '
                   f'{arguments} $PVIOMMU_QTEST_ARGS "$@"']
     else:
-        lines += [f'exec env LD_PRELOAD="{wanted}" {run} {arguments}'
+        lines += [f'exec {debugger} env LD_PRELOAD="{wanted}" {run} {arguments}'
                   ' $PVIOMMU_QTEST_ARGS "$@"']
     path.write_text('\n'.join(lines) + '\n')
     path.chmod(0o755)
