@@ -7,114 +7,74 @@
 
 #include "edu.h"
 #include "guest-table.h"
-
-static char *messages;
-
-/* An emulator whose messages go to a file */
-static Viommu *boot(const char *properties, const char *args)
-{
-    g_autofree char *all = NULL;
-
-    messages = g_strdup_printf("%s/pviommu-messages-%d", g_get_tmp_dir(),
-                               getpid());
-    all = g_strdup_printf("%s 2>%s ", args, messages);
-    return viommu_boot(properties, all);
-}
-
-/* How many lines of ours there are so far, and with these words */
-static void assert_said(unsigned lines, const char *first, const char *second)
-{
-    g_autofree char *text = NULL;
-    g_auto(GStrv) line = NULL;
-    unsigned ours = 0;
-
-    g_assert_true(g_file_get_contents(messages, &text, NULL, NULL));
-    line = g_strsplit(text, "\n", 0);
-    for (unsigned i = 0; line[i]; i++) {
-        ours += strstr(line[i], "pviommu: ") != NULL;
-    }
-    if (ours != lines || !strstr(text, first) || !strstr(text, second)) {
-        g_test_message("%u lines with \"%s\" and \"%s\" expected in: %s",
-                       lines, first, second, text);
-        g_test_fail();
-    }
-}
-
-/* End the emulator, which may say more */
-static void stop(Viommu *v, unsigned lines, const char *words)
-{
-    viommu_stop(v);
-    assert_said(lines, words, "");
-    unlink(messages);
-    g_clear_pointer(&messages, g_free);
-}
+#include "messages.h"
 
 static void granule(void)
 {
-    Viommu *v = boot("granule=64k", EDU_A);
+    Viommu *v = messages_boot("granule=64k", EDU_A);
 
-    assert_said(0, "", "");
+    messages_assert(0, "", "");
     viommu_negotiate(v, ALL_FEATURES);
-    assert_said(1, "granule is 64 KiB", "bypass");
+    messages_assert(1, "granule is 64 KiB", "bypass");
     viommu_negotiate(v, ALL_FEATURES);
     assert_status(viommu_attach(v, 1, EP_A), OK);
     qtest_system_reset(v->qts);
     viommu_map_registers(v);
     viommu_negotiate(v, ALL_FEATURES);
     assert_status(viommu_attach(v, 1, EP_A), OK);
-    stop(v, 2, "granule is 64 KiB");
+    messages_stop(v, 2, "granule is 64 KiB");
 
-    v = boot("granule=64k,boot-bypass=off", EDU_A);
+    v = messages_boot("granule=64k,boot-bypass=off", EDU_A);
     viommu_negotiate(v, ALL_FEATURES);
-    assert_said(1, "granule is 64 KiB", "stay blocked");
+    messages_assert(1, "granule is 64 KiB", "stay blocked");
     assert_status(viommu_attach(v, 1, EP_A), OK);
-    stop(v, 1, "");
+    messages_stop(v, 1, "");
 }
 
 static void nothing_attached(void)
 {
-    Viommu *v = boot("granule=4k", EDU_A);
+    Viommu *v = messages_boot("granule=4k", EDU_A);
 
     viommu_negotiate(v, ALL_FEATURES);
-    assert_said(0, "", "");
+    messages_assert(0, "", "");
     for (unsigned i = 0; i < 100; i++) {
         viommu_negotiate(v, ALL_FEATURES);      /* resets it first */
-        assert_said(1, "attached no device", "in bypass");
+        messages_assert(1, "attached no device", "in bypass");
     }
     qtest_system_reset(v->qts);
-    stop(v, 1, "");
+    messages_stop(v, 1, "");
 }
 
 static void nothing_attached_at_the_end(void)
 {
-    Viommu *v = boot("granule=4k,boot-bypass=off", EDU_A);
+    Viommu *v = messages_boot("granule=4k,boot-bypass=off", EDU_A);
 
     viommu_negotiate(v, ALL_FEATURES);
     assert_status(viommu_attach(v, 1, EP_A), OK);
     qtest_system_reset(v->qts);
     viommu_map_registers(v);
     viommu_negotiate(v, ALL_FEATURES);          /* this one is another */
-    assert_said(0, "", "");
-    stop(v, 1, "they were blocked");
+    messages_assert(0, "", "");
+    messages_stop(v, 1, "they were blocked");
 }
 
 static void gives_up(void)
 {
-    Viommu *v = boot("granule=4k", EDU_A);
+    Viommu *v = messages_boot("granule=4k", EDU_A);
 
     for (unsigned i = 0; i < 100; i++) {
         g_assert_true(viommu_begin(v, FEATURE(VIRTIO_IOMMU_F_PROBE)));
         viommu_set_status(v, VIRTIO_CONFIG_S_ACKNOWLEDGE |
                           VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FAILED);
-        assert_said(1, "gave the IOMMU up", "in bypass");
+        messages_assert(1, "gave the IOMMU up", "in bypass");
     }
-    stop(v, 1, "");
+    messages_stop(v, 1, "");
 }
 
 /* One that does its work, one that goes and comes, and none at all */
 static void good_ones_are_quiet(void)
 {
-    Viommu *v = boot("granule=4k", EDU_A);
+    Viommu *v = messages_boot("granule=4k", EDU_A);
 
     qtest_system_reset(v->qts);
     viommu_map_registers(v);
@@ -126,18 +86,18 @@ static void good_ones_are_quiet(void)
     }
     viommu_negotiate(v, ALL_FEATURES);
     assert_status(viommu_attach(v, 1, EP_A), OK);
-    stop(v, 0, "");
+    messages_stop(v, 0, "");
 }
 
 /* Tables are use as well */
 static void attaches_tables(void)
 {
-    Viommu *v = boot("granule=4k," TABLES_ON, EDU_A);
+    Viommu *v = messages_boot("granule=4k," TABLES_ON, EDU_A);
 
     viommu_negotiate(v, ALL_FEATURES);
     assert_status(viommu_attach_table(v, 1, EP_A, X86_64, 48, TABLES_AT), OK);
     viommu_set_status(v, 0);
-    stop(v, 0, "");
+    messages_stop(v, 0, "");
 }
 
 int main(int argc, char **argv)
