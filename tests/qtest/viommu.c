@@ -13,9 +13,8 @@
 #define ALLOC_FIRST (RAM + 0x8000000)
 #define ALLOC_END (RAM + 0x10000000)
 
-/* The same for the driver of a second IOMMU */
-#define BESIDE_FIRST (RAM + 0x7000000)
-#define BESIDE_END ALLOC_FIRST
+/* How much of it the driver of another IOMMU has for itself */
+#define BESIDE_SIZE (2 * VIOMMU_DATA_SIZE)
 
 static uint8_t read_status(Viommu *v)
 {
@@ -155,12 +154,13 @@ Viommu *viommu_start(const char *properties, const char *args)
 Viommu *viommu_beside(Viommu *v, const char *id, int bdf)
 {
     Viommu *beside = g_new0(Viommu, 1);
+    uint64_t room = guest_alloc(&v->alloc, BESIDE_SIZE);
 
     beside->qts = v->qts;
     beside->id = id;
     beside->bdf = bdf;
     beside->bus = v->bus;
-    alloc_init(&beside->alloc, 0, BESIDE_FIRST, BESIDE_END, 4096);
+    alloc_init(&beside->alloc, 0, room, room + BESIDE_SIZE, 4096);
     beside->data = guest_alloc(&beside->alloc, VIOMMU_DATA_SIZE);
     viommu_map_registers(beside);
     viommu_negotiate(beside, ALL_FEATURES);

@@ -153,18 +153,18 @@ Viommu *viommu_boot(const char *properties, const char *args);
 void viommu_adopt(Viommu *v);
 
 /**
- * viommu_beside - drive a second IOMMU of the same emulator
+ * viommu_beside - drive another IOMMU of the same emulator
  * @v: the driver of the first
- * @id: the second one's id
+ * @id: the other one's id
  * @bdf: its bus, device and function
  *
  * Return: its driver, with all features negotiated; free by viommu_forget()
- * before @v.  There is room for one.
+ * before @v.
  */
 Viommu *viommu_beside(Viommu *v, const char *id, int bdf);
 
 /**
- * viommu_forget - stop to drive a second IOMMU
+ * viommu_forget - stop to drive such an IOMMU
  * @v: its driver, freed
  */
 void viommu_forget(Viommu *v);
