@@ -12,13 +12,9 @@
 #include "dimm.h"
 #include "edu.h"
 #include "iommufd-scene.h"
+#include "iothread.h"
 #include "launch.h"
 #include "standard-headers/linux/pci_regs.h"
-
-/* Polls for as long as a test may take */
-#define POLLS "-object iothread,id=io,poll-max-ns=1000000000 "
-#define WAITS "-object iothread,id=io,poll-max-ns=0 "
-#define IN_IO "iothread=io"
 
 #define IOVA(n) ((uint64_t)(n) * PAGE)
 
@@ -42,21 +38,10 @@ static void set_running(Viommu *v, bool running)
 static void without_a_kick(const void *features)
 {
     Viommu *v = viommu_boot(IN_IO, POLLS EDU_A);
-    unsigned unkicked = 0, kicks, served = 0;
 
     viommu_negotiate(v, ALL_FEATURES & ~(uint64_t)(uintptr_t)features);
     assert_status(viommu_attach(v, 1, EP_A), OK);
-    kicks = viommu_count(v, "kicks");
-    while (unkicked < 100) {
-        unsigned before = kicks;
-
-        post_map(v, 1, IOVA(served++), PHYS);
-        viommu_kick(v, &v->requests);
-        g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
-        kicks = viommu_count(v, "kicks");
-        unkicked += kicks == before;
-    }
-    g_assert_cmpuint(viommu_count(v, "mappings"), ==, served);
+    iothread_assert_polls(v, 100);
     viommu_stop(v);
 }
 
@@ -348,34 +333,18 @@ static void answers_in_code(void)
     unlink(firmware);
 }
 
-static unsigned eventfds(Viommu *v)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/fd", qtest_pid(v->qts));
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-    unsigned count = 0;
-
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *fd = g_build_filename(path, name, NULL);
-        g_autofree char *what = g_file_read_link(fd, NULL);
-
-        count += !g_strcmp0(what, "anon_inode:[eventfd]");
-    }
-    return count;
-}
-
 /* Where the thread could only ask the main loop, again and again */
 static void ring_in_registers(void)
 {
     Viommu *v = viommu_boot(IN_IO, POLLS EDU_A);
-    unsigned before = eventfds(v);
+    unsigned before = iothread_eventfds(v);
 
     viommu_negotiate(v, ALL_FEATURES);
-    g_assert_cmpuint(eventfds(v), >, before);
+    g_assert_cmpuint(iothread_eventfds(v), >, before);
     viommu_set_status(v, 0);
-    g_assert_cmpuint(eventfds(v), ==, before);
+    g_assert_cmpuint(iothread_eventfds(v), ==, before);
     negotiate_rings(v, 0xfeb00000, 0);
-    g_assert_cmpuint(eventfds(v), ==, before);
+    g_assert_cmpuint(iothread_eventfds(v), ==, before);
     viommu_negotiate(v, ALL_FEATURES);
     viommu_assert_alive(v);
     viommu_stop(v);
