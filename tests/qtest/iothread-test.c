@@ -72,6 +72,28 @@ static void refused(void)
     takes("-object iothread,id=io -device pviommu-pci,iothread=io", NULL);
 }
 
+/* No IOMMU comes late, and QEMU says so before it looks for a thread */
+static void refused_late(void)
+{
+    static const char *const names[] = { "io", "none" };
+    Viommu *v = viommu_start(IN_IO, POLLS EDU_A WATCH_PORT);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        QDict *answer = qtest_qmp(v->qts, "{'execute': 'device_add',"
+                                  " 'arguments': {'driver': 'pviommu-pci',"
+                                  " 'bus': 'rp', 'iothread': %s}}", names[i]);
+
+        g_assert_true(qdict_haskey(answer, "error"));
+        g_assert_nonnull(strstr(
+            qdict_get_str(qdict_get_qdict(answer, "error"), "desc"),
+            "does not support hotplugging"));
+        qobject_unref(answer);
+    }
+    assert_status(viommu_attach(v, 1, EP_A), OK);
+    iothread_assert_polls(v, 10);
+    viommu_stop(v);
+}
+
 /* As long as the queue is there, the thread stays */
 static void stays(void)
 {
@@ -448,6 +470,7 @@ int main(int argc, char **argv)
                         without_a_kick);
     qtest_add_func("/pviommu/iothread/waits", waits);
     qtest_add_func("/pviommu/iothread/refused", refused);
+    qtest_add_func("/pviommu/iothread/refused-late", refused_late);
     qtest_add_func("/pviommu/iothread/stays", stays);
     qtest_add_func("/pviommu/iothread/stop-and-continue", stop_and_continue);
     qtest_add_func("/pviommu/iothread/resets", resets);
