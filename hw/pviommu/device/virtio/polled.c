@@ -105,17 +105,34 @@ static void give_back(PviommuPolled *p)
     }
 }
 
-/* The way to the host needs the big lock for each mapping */
+/* Who can be called with the big lock alone, of those that are to be told */
+static PviommuSpace *find_out_of_reach(const PviommuWork *work)
+{
+    PviommuTarget t = { 0 };
+
+    if (work->carry.asks) {
+        return work->carry.target.space;
+    }
+    while (work->change.kind == PVIOMMU_CHANGE_INVALIDATE &&
+           pviommu_target_next(work->change.domain, &t)) {
+        if (t.space) {
+            return t.space;
+        }
+    }
+    return NULL;
+}
+
+/* The way to the host needs the big lock for each request */
 static void say_lent(PviommuPolled *p)
 {
-    const PviommuTarget *target = &p->work.carry.target;
+    PviommuSpace *space = p->told ? NULL : find_out_of_reach(&p->work);
     g_autofree char *name = NULL;
 
-    if (p->told || !p->work.carry.asks || !target->space) {
+    if (!space) {
         return;
     }
     p->told = true;
-    name = pviommu_space_name(target->space);
+    name = pviommu_space_name(space);
     info_report("pviommu: what the guest maps for %s is told by the main loop, "
                 "not by iothread=, as only page tables of iommufd can be "
                 "called by another thread", name);
