@@ -217,6 +217,36 @@ static void broken(void)
     viommu_stop(v);
 }
 
+/*
+ * A table of which not all is in memory is wrong, whatever is at its start:
+ * here those of the queue before it, which are a request that the thread runs
+ */
+static void table_beyond_memory(void)
+{
+    Viommu *v = viommu_start(IN_IO, POLLS EDU_A);
+
+    for (unsigned i = 0; i < 5; i++) {
+        const struct vring_desc desc = {
+            .addr = cpu_to_le64(v->requests.desc),
+            .len = cpu_to_le32(i % 2 ? 256 * MiB : 0xfffffff0),
+            .flags = cpu_to_le16(VRING_DESC_F_INDIRECT),
+        };
+
+        assert_status(viommu_unmap(v, 1, 0, UINT64_MAX), NOENT);
+        qtest_memwrite(v->qts, v->requests.desc + 2 * sizeof(desc), &desc,
+                       sizeof(desc));
+        qtest_writew(v->qts, v->requests.avail + 4 + 2, 2);
+        qtest_writew(v->qts, v->requests.avail + 2, 2);
+        viommu_kick_always(v, &v->requests);
+        viommu_wait_needs_reset(v);
+        g_assert_cmpuint(qtest_readw(v->qts, v->requests.used + 2), ==, 1);
+        viommu_negotiate(v, ALL_FEATURES);
+        viommu_assert_alive(v);
+        viommu_negotiate(v, ALL_FEATURES);
+    }
+    viommu_stop(v);
+}
+
 static void set_master(Viommu *v, bool on)
 {
     qpci_config_writew(v->dev->pdev, PCI_COMMAND, PCI_COMMAND_MEMORY |
@@ -476,6 +506,8 @@ int main(int argc, char **argv)
     qtest_add_func("/pviommu/iothread/resets", resets);
     qtest_add_func("/pviommu/iothread/registers", registers);
     qtest_add_func("/pviommu/iothread/broken", broken);
+    qtest_add_func("/pviommu/iothread/table-beyond-memory",
+                   table_beyond_memory);
     qtest_add_func("/pviommu/iothread/no-bus-master", no_bus_master);
     qtest_add_func("/pviommu/iothread/no-notifiers", no_notifiers);
     qtest_add_func("/pviommu/iothread/answers-in-code", answers_in_code);

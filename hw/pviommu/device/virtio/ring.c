@@ -175,6 +175,7 @@ static bool read_chain(const PviommuRing *ring, PviommuChain *chain)
     uint64_t table = ring->desc;
     unsigned size = ring->num, index = chain->head;
     struct vring_desc d;
+    PviommuRam ram;
 
     for (unsigned i = 0; i < DESCRIPTORS_MAX; i++) {
         if (index >= size || !read_descriptor(ring, table, index, &d) ||
@@ -182,7 +183,8 @@ static bool read_chain(const PviommuRing *ring, PviommuChain *chain)
             return false;
         }
         if (d.flags & VRING_DESC_F_INDIRECT) {
-            if (i || d.len % sizeof(d) || d.flags & VRING_DESC_F_NEXT) {
+            if (i || d.len % sizeof(d) || d.flags & VRING_DESC_F_NEXT ||
+                !find(ring, d.addr, d.len, false, &ram)) {
                 return false;
             }
             table = d.addr;
