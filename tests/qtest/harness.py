@@ -59,8 +59,8 @@ def library():
     return BUILD / f"pviommu/{os.environ['QEMU_SERIES']}.so"
 
 
-def build_variant(name, env, *options):
-    """Another build of the library, as this one but for ...: where it is."""
+def configure_variant(name, env, *options):
+    """Another build folder, as this one but for ...: where it is."""
     folder = BUILD / name
     args = (BUILD / 'setup.args').read_text().split()
     mark = folder / 'setup.args'
@@ -69,6 +69,12 @@ def build_variant(name, env, *options):
         build(['meson', 'setup', folder, ROOT, *options, *args],
               env={**os.environ, **env})
         mark.write_text(' '.join(args))
+    return folder
+
+
+def build_variant(name, env, *options):
+    """Another build of the library, as this one but for ...: where it is."""
+    folder = configure_variant(name, env, *options)
     build(['ninja', '-C', folder, 'pviommu.so'])
     return folder / 'pviommu.so'
 
