@@ -261,15 +261,20 @@ Hostile *hostile_start(uint64_t seed)
         "granule=64k,max-domains=2", "guest-tables=on,max-mappings=2000",
         "max-mappings=20,keep-bypass=off,iommu_platform=on",
     };
+    /* The guest does not wait for it, so a seed is not all that counts */
+    static const char *const threads[] = {
+        "", "-object iothread,id=io,poll-max-ns=1000000 "
+        "-global pviommu-device.iothread=io ",
+    };
     Hostile *h = g_new0(Hostile, 1);
     g_autofree char *library = watch_library();
     g_autofree char *args = g_strdup_printf(
-        WATCH_PORT "%s -object iommufd,id=host "
+        WATCH_PORT "%s%s -object iommufd,id=host "
         "-device pviommu-observer,watch=container,id=o0,addr=4.0 "
         "-device pviommu-observer,watch=listener,id=o1,addr=5.0 "
         "-device pviommu-observer,watch=container,id=o2,addr=6.0 "
         "-device pviommu-observer,watch=iommufd,iommufd=host,id=o3,addr=7.0",
-        library);
+        threads[seed % 2], library);
 
     h->random.state = seed;
     h->v = viommu_boot(properties[hostile_below(h, ARRAY_SIZE(properties))],

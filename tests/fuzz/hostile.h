@@ -28,7 +28,8 @@ typedef struct Hostile {
 
 /**
  * hostile_start - start an emulator
- * @seed: of all that this guest will do, the command line included
+ * @seed: of all that this guest will do, the command line included; with an
+ *        odd one the request queue is in an IOThread
  *
  * Return: the guest, to be ended by hostile_stop().
  */
