@@ -126,7 +126,8 @@ bool pviommu_table_walk(const PviommuGuestTable *table, uint64_t iova,
  * @found: called for each run of leaves that are contiguous on both sides and
  *         allow the same, in order of IOVA and as long as can be
  * @found_opaque: handed on to @found
- * @left: entries that may be read yet; counted down
+ * @left: entries that may be read yet; counted down, and @found may say 0
+ * @stopped: where it ended for want of them: what is below was told
  * @run: private: the run that may still grow
  * @growing: private: whether there is one; start with false
  */
@@ -136,6 +137,7 @@ typedef struct PviommuSweep {
     void (*found)(const PviommuMapping *run, void *opaque);
     void *found_opaque;
     uint64_t left;
+    uint64_t stopped;
     PviommuMapping run;
     bool growing;
 } PviommuSweep;

@@ -44,6 +44,7 @@ static const PviommuGuestTable tables_of[] = {
  * @levels: how many there are
  * @runs: PviommuMapping
  * @left: entries that may be read
+ * @stopped: where the last one ended that was not whole
  * @word: the pages; page n points to page n + 1 with its first entry
  */
 typedef struct Scene {
@@ -52,6 +53,7 @@ typedef struct Scene {
     unsigned levels;
     GArray *runs;
     uint64_t left;
+    uint64_t stopped;
     uint64_t word[PAGES * 512];
 } Scene;
 
@@ -107,6 +109,7 @@ static bool sweep(Scene *s, uint64_t first, uint64_t last)
     s->memory.reads = 0;
     whole = pviommu_table_sweep(&s->table, first, last, &how);
     g_assert_cmpuint(before - how.left, ==, s->memory.reads);
+    s->stopped = how.stopped;
     return whole;
 }
 
@@ -222,6 +225,10 @@ static void check_itself(Scene *s)
     s->left--;
     g_assert_false(sweep(s, 0, 8 * PAGE - 1));
     g_assert_cmpuint(s->runs->len, ==, 7);
+    /* and one can go on from there */
+    g_assert_cmphex(s->stopped, ==, 7 * PAGE);
+    g_assert_true(sweep(s, s->stopped, 8 * PAGE - 1));
+    g_assert_cmpuint(s->runs->len, ==, 1);
 }
 
 /* An entry that is mostly right, so that sweeps go far */

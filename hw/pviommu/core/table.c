@@ -292,6 +292,7 @@ static bool sweep_input(const PviommuGuestTable *table, uint64_t first,
         uint64_t entry;
 
         if (sweep->left == 0) {
+            sweep->stopped = at;
             return false;
         }
         sweep->left--;
