@@ -204,6 +204,15 @@ size_t pviommu_iommu_domain_count(const PviommuIommu *iommu);
 uint64_t pviommu_iommu_mapping_count(const PviommuIommu *iommu);
 
 /**
+ * pviommu_iommu_domain - find a domain
+ * @iommu: the IOMMU
+ * @id: its number
+ *
+ * Return: the domain, or NULL when none of that number has endpoints.
+ */
+PviommuDomain *pviommu_iommu_domain(const PviommuIommu *iommu, uint32_t id);
+
+/**
  * typedef PviommuDomainFunc - called for a domain
  * @domain: the domain
  * @opaque: as given
@@ -218,6 +227,16 @@ typedef void PviommuDomainFunc(PviommuDomain *domain, void *opaque);
  */
 void pviommu_iommu_foreach_domain(const PviommuIommu *iommu,
                                   PviommuDomainFunc *func, void *opaque);
+
+/**
+ * pviommu_iommu_endpoint - find an endpoint
+ * @iommu: the IOMMU
+ * @id: its number, as pviommu_iommu_renumber() gave it
+ *
+ * Return: the endpoint, or NULL.
+ */
+PviommuEndpoint *pviommu_iommu_endpoint(const PviommuIommu *iommu,
+                                        uint32_t id);
 
 /**
  * pviommu_iommu_detach_next - detach one endpoint that is attached

@@ -133,25 +133,6 @@ static inline PviommuState group_state(const PviommuGroup *group)
 }
 
 /**
- * pviommu_iommu_domain - find a domain
- * @iommu: the IOMMU
- * @id: its number
- *
- * Return: the domain, or NULL when none of that number has endpoints.
- */
-PviommuDomain *pviommu_iommu_domain(const PviommuIommu *iommu, uint32_t id);
-
-/**
- * pviommu_iommu_endpoint - find an endpoint
- * @iommu: the IOMMU
- * @id: its number
- *
- * Return: the endpoint, or NULL.
- */
-PviommuEndpoint *pviommu_iommu_endpoint(const PviommuIommu *iommu,
-                                        uint32_t id);
-
-/**
  * pviommu_domain_new - make a domain without endpoints
  * @iommu: the IOMMU, with no domain of that number
  * @id: its number
