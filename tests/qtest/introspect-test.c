@@ -101,7 +101,8 @@ static void counters_cannot_be_written(void)
     static const char *const names[] = {
         "domains", "endpoints", "mappings", "mapped-bytes", "requests",
         "statuses", "mistakes", "host-refusals", "faults-reported",
-        "faults-dropped",
+        "faults-dropped", "driver-ok", "features", "bypass", "granule-bytes",
+        "address-bits", "msi-window", "host-tables",
     };
     Viommu *v = viommu_start(NULL, EDU_A);
 

@@ -221,6 +221,15 @@ void pviommu_choice_explain(PCIDevice *pdev, Error **errp);
 void pviommu_tables_stop(PviommuDevice *s);
 
 /**
+ * pviommu_space_is_on - whether the devices of a space are on a table
+ * @space: of either kind
+ * @table: a host page table of our own
+ *
+ * Return: true if they are.
+ */
+bool pviommu_space_is_on(PviommuSpace *space, const PviommuTable *table);
+
+/**
  * pviommu_table_user - find who is on a host page table
  * @s: the device
  * @table: the table
@@ -533,6 +542,24 @@ void pviommu_follow_memory_start(PviommuDevice *s);
  * @s: the device
  */
 void pviommu_follow_memory_stop(PviommuDevice *s);
+
+/**
+ * typedef PviommuTableFunc - called for a host page table of our own
+ * @table: the table
+ * @domain: whose mappings it holds; NULL for one that holds guest memory
+ * @opaque: as given
+ */
+typedef void PviommuTableFunc(const PviommuTable *table,
+                              PviommuDomain *domain, void *opaque);
+
+/**
+ * pviommu_tables_foreach - visit all host page tables of our own
+ * @s: the device
+ * @func: called for each, whether a device is on it or not
+ * @opaque: handed on to @func
+ */
+void pviommu_tables_foreach(PviommuDevice *s, PviommuTableFunc *func,
+                            void *opaque);
 
 /**
  * pviommu_host_info_check - read the properties that hosts must agree with

@@ -103,13 +103,18 @@ void pviommu_tables_stop(PviommuDevice *s)
     }
 }
 
+bool pviommu_space_is_on(PviommuSpace *space, const PviommuTable *table)
+{
+    return space->ops == &pviommu_table_space_ops &&
+           table_space_of(space)->table == table;
+}
+
 PviommuSpace *pviommu_table_user(PviommuDevice *s, const PviommuTable *table)
 {
     for (unsigned i = 0; i < s->spaces->len; i++) {
         PviommuSpace *space = g_ptr_array_index(s->spaces, i);
 
-        if (space->ops == &pviommu_table_space_ops &&
-            table_space_of(space)->table == table) {
+        if (pviommu_space_is_on(space, table)) {
             return space;
         }
     }

@@ -6,8 +6,11 @@
  */
 #include "qemu/osdep.h"
 
+#include "hw/pci/pci_bus.h"
 #include "hw/pci/pci_device.h"
+#include "pviommu/nest.h"
 #include "qemu/atomic.h"
+#include "qobject/qbool.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 #include "qobject/qnum.h"
@@ -17,6 +20,7 @@
 #include "topology/topology.h"
 #include "virtio/virtio.h"
 
+/* Returns NULL where there is no such thing */
 typedef QObject *Reader(PviommuDevice *s);
 
 static QObject *number(uint64_t value)
@@ -37,6 +41,39 @@ static const char *state_name(PviommuState state)
     g_assert_not_reached();
 }
 
+/* An endpoint may have lost its number and be attached all the same */
+static void add_id(QList *list, const PviommuEndpoint *endpoint)
+{
+    uint64_t id = pviommu_endpoint_id(endpoint);
+
+    if (id != PVIOMMU_NO_ID) {
+        qlist_append_obj(list, number(id));
+    }
+}
+
+/* The table of the guest's that a domain has */
+static QDict *new_table(const PviommuDomain *domain)
+{
+    static const char *const formats[PVIOMMU_FORMAT__MAX] = {
+        [PVIOMMU_FORMAT_X86_64] = "x86_64",
+        [PVIOMMU_FORMAT_ARM_LPAE] = "arm-lpae",
+    };
+    const PviommuGuestTable *table = pviommu_domain_table(domain);
+    QDict *dict = qdict_new();
+
+    qdict_put_str(dict, "format", formats[table->format]);
+    qdict_put_obj(dict, "input-bits", number(table->input_bits));
+    qdict_put_obj(dict, "root", number(table->root));
+    qdict_put_bool(dict, "shadowed", pviommu_domain_shadowed(domain));
+    return dict;
+}
+
+static const char *kind_name(const PviommuDomain *domain)
+{
+    return pviommu_domain_bypass(domain) ? "bypass" :
+           pviommu_domain_table(domain) ? "table" : "paging";
+}
+
 typedef struct DomainList {
     PviommuDevice *device;
     QList *list;
@@ -55,14 +92,15 @@ static void add_domain(PviommuDomain *domain, void *opaque)
         PviommuBusEndpoint *e = g_ptr_array_index(endpoints, i);
 
         if (pviommu_endpoint_domain(e->endpoint) == domain) {
-            qlist_append_obj(members,
-                             number(pviommu_endpoint_id(e->endpoint)));
+            add_id(members, e->endpoint);
         }
     }
     qdict_put_obj(entry, "id", number(pviommu_domain_id(domain)));
-    qdict_put_str(entry, "kind", bypass ? "bypass" :
-                  pviommu_domain_table(domain) ? "table" : "paging");
+    qdict_put_str(entry, "kind", kind_name(domain));
     qdict_put(entry, "endpoints", members);
+    if (pviommu_domain_table(domain)) {
+        qdict_put(entry, "table", new_table(domain));
+    }
     qdict_put_obj(entry, "mappings",
                   number(bypass ? 0 : pviommu_mappings_count(set)));
     qdict_put_obj(entry, "mapped-bytes",
@@ -74,6 +112,7 @@ static QObject *read_domains(PviommuDevice *s)
 {
     DomainList domains = { .device = s, .list = qlist_new() };
 
+    pviommu_endpoints_renumber(s);
     pviommu_iommu_foreach_domain(s->iommu, add_domain, &domains);
     return QOBJECT(domains.list);
 }
@@ -154,6 +193,119 @@ static QObject *read_endpoints(PviommuDevice *s)
     }
     add_all_past(s, list);
     return QOBJECT(list);
+}
+
+static void add_table(const PviommuTable *table, PviommuDomain *domain,
+                      void *opaque)
+{
+    DomainList *tables = opaque;
+    const GPtrArray *endpoints = tables->device->endpoints;
+    bool nested = pviommu_nested_parent(table);
+    QDict *entry = qdict_new();
+    QList *members = qlist_new();
+
+    for (unsigned i = 0; i < endpoints->len; i++) {
+        PviommuBusEndpoint *e = g_ptr_array_index(endpoints, i);
+
+        if (pviommu_space_is_on(e->space, table)) {
+            add_id(members, e->endpoint);
+        }
+    }
+    qdict_put_str(entry, "iommufd", object_get_canonical_path_component(
+                      OBJECT(table->iommufd->backend)));
+    qdict_put_str(entry, "holds", !domain ? "guest-memory" :
+                  nested ? "guest-table" : "mappings");
+    if (domain) {
+        qdict_put_obj(entry, "domain", number(pviommu_domain_id(domain)));
+    }
+    if (!nested) {
+        qdict_put_obj(entry, "ioas", number(table->ioas));
+    }
+    qdict_put(entry, "endpoints", members);
+    qdict_put_obj(entry, "nested", number(table->children));
+    qdict_put_bool(entry, "partial", table->partial);
+    qlist_append(tables->list, entry);
+}
+
+static QObject *read_host_tables(PviommuDevice *s)
+{
+    DomainList tables = { .device = s, .list = qlist_new() };
+
+    pviommu_endpoints_renumber(s);
+    pviommu_tables_foreach(s, add_table, &tables);
+    return QOBJECT(tables.list);
+}
+
+static QList *feature_list(uint64_t features)
+{
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } known[] = {
+        { PVIOMMU_F_INPUT_RANGE, "INPUT_RANGE" },
+        { PVIOMMU_F_DOMAIN_RANGE, "DOMAIN_RANGE" },
+        { PVIOMMU_F_MAP_UNMAP, "MAP_UNMAP" },
+        { PVIOMMU_F_PROBE, "PROBE" },
+        { PVIOMMU_F_MMIO, "MMIO" },
+        { PVIOMMU_F_BYPASS_CONFIG, "BYPASS_CONFIG" },
+        { PVIOMMU_F_GUEST_TABLES, "GUEST_TABLES" },
+    };
+    QList *list = qlist_new();
+
+    for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
+        if (features & BIT_ULL(known[i].bit)) {
+            qlist_append_str(list, known[i].name);
+        }
+    }
+    return list;
+}
+
+/* The specification's own; QEMU tells of those that all devices have */
+static QObject *read_features(PviommuDevice *s)
+{
+    const VirtIODevice *vdev = VIRTIO_DEVICE(s);
+    QDict *dict = qdict_new();
+
+    qdict_put(dict, "offered", feature_list(vdev->host_features));
+    qdict_put(dict, "accepted", feature_list(vdev->guest_features));
+    return QOBJECT(dict);
+}
+
+static QObject *read_driver_ok(PviommuDevice *s)
+{
+    return QOBJECT(qbool_from_bool(VIRTIO_DEVICE(s)->status &
+                                   VIRTIO_CONFIG_S_DRIVER_OK));
+}
+
+static QObject *read_bypass(PviommuDevice *s)
+{
+    return QOBJECT(qbool_from_bool(pviommu_iommu_config(s->iommu)->bypass));
+}
+
+static QObject *read_granule_bytes(PviommuDevice *s)
+{
+    uint64_t mask = pviommu_iommu_config(s->iommu)->page_size_mask;
+
+    return number(mask & -mask);
+}
+
+static QObject *read_address_bits(PviommuDevice *s)
+{
+    return number(64 - clz64(pviommu_iommu_config(s->iommu)->input_last));
+}
+
+static QObject *read_msi_window(PviommuDevice *s)
+{
+    for (unsigned i = 0; i < s->nr_regions; i++) {
+        if (s->regions[i].type == PVIOMMU_REGION_MSI) {
+            QDict *dict = qdict_new();
+
+            qdict_put_obj(dict, "first", number(s->regions[i].first));
+            qdict_put_obj(dict, "last", number(s->regions[i].last));
+            return QOBJECT(dict);
+        }
+    }
+    return NULL;
 }
 
 static QObject *read_mappings(PviommuDevice *s)
@@ -256,10 +408,21 @@ static const struct {
     Reader *read;
     const char *description;
 } readers[] = {
+    { "driver-ok", "bool", read_driver_ok, "the guest's driver is ready" },
+    { "features", "dict", read_features,
+      "features of an IOMMU that are offered, and that the driver accepted" },
+    { "bypass", "bool", read_bypass, "what is attached nowhere is in bypass" },
+    { "granule-bytes", "uint64", read_granule_bytes,
+      "the least size of a mapping" },
+    { "address-bits", "uint64", read_address_bits, "width of an IOVA" },
+    { "msi-window", "dict", read_msi_window,
+      "addresses where stores are interrupts" },
     { "domains", "list", read_domains,
       "domains with their endpoints and mappings" },
     { "endpoints", "list", read_endpoints,
       "endpoints with their state, domain and path to the host" },
+    { "host-tables", "list", read_host_tables,
+      "page tables that the host has for the IOMMU, and who is on them" },
     { "mappings", "uint64", read_mappings, "mappings in all domains" },
     { "mapped-bytes", "uint64", read_mapped_bytes,
       "bytes of IOVA mapped in all domains" },
@@ -285,8 +448,9 @@ static void get(Object *obj, Visitor *v, const char *name, void *opaque,
     PviommuDevice *s = PVIOMMU_DEVICE(obj);
     const unsigned *index = opaque;
     PVIOMMU_HOLD_GUARD(s);
-    QObject *value = s->iommu ? readers[*index].read(s) : QOBJECT(qnull());
+    QObject *value = s->iommu ? readers[*index].read(s) : NULL;
 
+    value = value ?: QOBJECT(qnull());
     visit_type_any(v, name, &value, errp);
     qobject_unref(value);
 }
