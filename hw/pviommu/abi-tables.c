@@ -18,6 +18,7 @@
 #include "hw/virtio/virtio-pci.h"
 #include "system/event-loop-base.h"
 #include "system/memory.h"
+#include "qapi/qmp-registry.h"
 #include "qobject/qnull.h"
 
 #include "pviommu/compat.h"
@@ -103,5 +104,6 @@ const PviommuSymbolSize pviommu_symbol_sizes[] = {
     SYMBOL(qdev_prop_bool, PropertyInfo),
     SYMBOL(qemu_cpu_list_lock, QemuMutex),
     SYMBOL(qnull_, QNull),
+    SYMBOL(qmp_commands, QmpCommandList),
     { }
 };

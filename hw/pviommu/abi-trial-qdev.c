@@ -13,8 +13,11 @@
 #include "qobject/qlist.h"
 #include "qobject/qnull.h"
 #include "qobject/qnum.h"
+#include "qapi/qmp-registry.h"
 #include "qapi/qobject-input-visitor.h"
 #include "qapi/visitor-impl.h"
+
+#include <malloc.h>
 
 #include "pviommu/compat.h"
 
@@ -186,6 +189,27 @@ static bool try_visitor(void)
     return ok;
 }
 
+static void command(QDict *args, QObject **ret, Error **errp)
+{
+}
+
+static bool try_command(void)
+{
+    PVIOMMU_TRIAL_ROOMY(QmpCommandList, list);
+    const QmpCommand *registered;
+
+    QTAILQ_INIT(&list.it);
+    qmp_register_command(&list.it, "pviommu-trial", command,
+                         QCO_ALLOW_PRECONFIG, 1);
+    registered = QTAILQ_FIRST(&list.it);
+    return registered && registered == QTAILQ_LAST(&list.it) &&
+           malloc_usable_size((void *)registered) >= sizeof(*registered) &&
+           !g_strcmp0(registered->name, "pviommu-trial") &&
+           registered->fn == command && registered->enabled &&
+           registered->options == QCO_ALLOW_PRECONFIG &&
+           registered->features == 1 && PVIOMMU_TRIAL_IN_ROOM(list);
+}
+
 const PviommuTrial pviommu_trials_qdev[] = {
     { "DeviceListener", try_device_listener },
     { "Notifier", try_notifier },
@@ -196,5 +220,6 @@ const PviommuTrial pviommu_trials_qdev[] = {
     { "VirtIODevice, VirtioDeviceClass", try_virtio },
     { "QObject", try_qobject },
     { "Visitor", try_visitor },
+    { "QmpCommand", try_command },
     { }
 };

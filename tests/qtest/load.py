@@ -39,6 +39,7 @@ FAULTS = {
     'device-listener': 'DeviceListener',
     'notify': 'Notifier:',
     'virtio-class': 'VirtioDeviceClass',
+    'command': 'QmpCommand',
     'vfio-space': 'VFIOAddressSpace',
     'vfio-container': 'VFIOContainer',
     'vfio-guest': 'VFIOGuestIOMMU',

@@ -74,6 +74,7 @@ CHANGES = {
                     r'QLIST_ENTRY\(Notifier\) node'),
     'virtio-class': swaps('VirtioDeviceClass', r'void \(\*get_config\)[^;]*',
                           r'void \(\*set_config\)[^;]*'),
+    'command': gains('QmpCommand'),
     'vfio-space': swaps('VFIOAddressSpace', r'AddressSpace \*as',
                         r'QLIST_HEAD\(, VFIOContainer(?:Base)?\) containers'),
     'vfio-container': swaps('VFIOContainer(?:Base)?',

@@ -562,6 +562,28 @@ void pviommu_tables_foreach(PviommuDevice *s, PviommuTableFunc *func,
                             void *opaque);
 
 /**
+ * struct PviommuHostMemory - what the kernel says that it keeps for QEMU
+ * @pinned: bytes pinned, as iommufd does
+ * @locked: bytes locked, as which type1 counts what it pins
+ * @limit: of locked memory; UINT64_MAX for none
+ */
+typedef struct PviommuHostMemory {
+    uint64_t pinned;
+    uint64_t locked;
+    uint64_t limit;
+} PviommuHostMemory;
+
+/**
+ * pviommu_host_memory_read - ask the kernel how much memory it keeps in place
+ * @memory: where to put it
+ *
+ * Of the whole process: whatever else pins or locks memory is in it.
+ *
+ * Return: false where it does not say.
+ */
+bool pviommu_host_memory_read(PviommuHostMemory *memory);
+
+/**
  * pviommu_host_info_check - read the properties that hosts must agree with
  * @s: the device; offers what they say until hosts are known
  * @errp: what is wrong with them

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pviommu: state and counters for qom-get
+ * pviommu: state and counters, for qom-get and query-pviommu
  *
- * The names are documented in docs/system/pviommu.md.
+ * What there is is told in one table, of which each entry is a property of the
+ * device and a member of what query-pviommu says of it.  The names are
+ * documented in docs/system/pviommu.md and docs/interop/pviommu-qmp.md.
  */
 #include "qemu/osdep.h"
 
@@ -28,7 +30,7 @@ static QObject *number(uint64_t value)
     return QOBJECT(qnum_from_uint(value));
 }
 
-static const char *state_name(PviommuState state)
+const char *pviommu_introspect_state(PviommuState state)
 {
     switch (state) {
     case PVIOMMU_BLOCKED:
@@ -68,7 +70,7 @@ static QDict *new_table(const PviommuDomain *domain)
     return dict;
 }
 
-static const char *kind_name(const PviommuDomain *domain)
+const char *pviommu_introspect_kind(const PviommuDomain *domain)
 {
     return pviommu_domain_bypass(domain) ? "bypass" :
            pviommu_domain_table(domain) ? "table" : "paging";
@@ -96,7 +98,7 @@ static void add_domain(PviommuDomain *domain, void *opaque)
         }
     }
     qdict_put_obj(entry, "id", number(pviommu_domain_id(domain)));
-    qdict_put_str(entry, "kind", kind_name(domain));
+    qdict_put_str(entry, "kind", pviommu_introspect_kind(domain));
     qdict_put(entry, "endpoints", members);
     if (pviommu_domain_table(domain)) {
         qdict_put(entry, "table", new_table(domain));
@@ -179,7 +181,8 @@ static QObject *read_endpoints(PviommuDevice *s)
             continue;
         }
         entry = new_entry(s, e->dev, id, past ? NULL
-                          : state_name(pviommu_group_state(e->space->group)));
+                          : pviommu_introspect_state(
+                              pviommu_group_state(e->space->group)));
         qdict_put_str(entry, "host-path", e->space->ops->path(e->space));
         if (host) {
             qdict_put_str(entry, "host-device", host);
@@ -453,6 +456,39 @@ static void get(Object *obj, Visitor *v, const char *name, void *opaque,
     value = value ?: QOBJECT(qnull());
     visit_type_any(v, name, &value, errp);
     qobject_unref(value);
+}
+
+DeviceState *pviommu_introspect_device(PviommuDevice *s)
+{
+    return s->function ? DEVICE(s->function) : DEVICE(s);
+}
+
+QDict *pviommu_introspect(PviommuDevice *s)
+{
+    DeviceState *dev = pviommu_introspect_device(s);
+    g_autofree char *path = object_get_canonical_path(OBJECT(dev));
+    QDict *dict = qdict_new();
+    PVIOMMU_HOLD_GUARD(s);
+
+    if (dev->id) {
+        qdict_put_str(dict, "id", dev->id);
+    }
+    qdict_put_str(dict, "path", path);
+    qdict_put_str(dict, "transport", s->function ? "pci" : "mmio");
+    if (s->primary_bus) {
+        qdict_put_str(dict, "primary-bus", BUS(s->primary_bus)->name);
+    }
+    if (s->iothread_name) {
+        qdict_put_str(dict, "iothread", s->iothread_name);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(readers); i++) {
+        QObject *value = readers[i].read(s);
+
+        if (value) {
+            qdict_put_obj(dict, readers[i].name, value);
+        }
+    }
+    return dict;
 }
 
 void pviommu_introspect_class_init(ObjectClass *oc)

@@ -425,4 +425,5 @@ void pviommu_register_types(void)
     pviommu_mirror_init_type();
     pviommu_pci_init_type();
     pviommu_publish_init();
+    pviommu_qmp_register();
 }

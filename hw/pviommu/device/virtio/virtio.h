@@ -176,6 +176,43 @@ bool pviommu_mmio_plug(PviommuDevice *s, Error **errp);
  */
 void pviommu_introspect_class_init(ObjectClass *oc);
 
+/**
+ * pviommu_introspect_device - what the user knows an IOMMU by
+ * @s: the device
+ *
+ * Return: the PCI function, or the device itself in a virtio-mmio slot.
+ */
+DeviceState *pviommu_introspect_device(PviommuDevice *s);
+
+/**
+ * pviommu_introspect_kind - name the kind of a domain
+ * @domain: the domain
+ *
+ * Return: a constant: "paging", "bypass" or "table".
+ */
+const char *pviommu_introspect_kind(const PviommuDomain *domain);
+
+/**
+ * pviommu_introspect_state - name what a group's accesses meet
+ * @state: the state
+ *
+ * Return: a constant: "blocked", "bypass" or "translated".
+ */
+const char *pviommu_introspect_state(PviommuState state);
+
+/**
+ * pviommu_introspect - tell all that is known of an IOMMU
+ * @s: the device, realized
+ *
+ * Return: an entry of what query-pviommu returns, owned by the caller.
+ */
+QDict *pviommu_introspect(PviommuDevice *s);
+
+/**
+ * pviommu_qmp_register - add our commands to QEMU's, once
+ */
+void pviommu_qmp_register(void);
+
 /* Register the type of the device as a PCI function, once */
 void pviommu_pci_init_type(void);
 
