@@ -7,6 +7,7 @@
 #include "qemu/atomic.h"
 #include "qemu/rcu.h"
 #include "standard-headers/linux/virtio_ring.h"
+#include "system/memory_cached.h"
 #include "pviommu/host.h"
 #include "virtio/ring.h"
 
