@@ -171,13 +171,13 @@ typedef struct PviommuFaults {
  * @mutex: the lock
  * @waiting: how many wait for it with the big lock, atomically; who has not
  *           the big lock lets them pass
- * @holder: who holds it
+ * @holder: who holds it, atomically; NULL for nobody
  * @depth: how many times
  */
 typedef struct PviommuHeld {
     QemuRecMutex mutex;
     unsigned waiting;
-    QemuThread holder;
+    GThread *holder;
     unsigned depth;
 } PviommuHeld;
 

@@ -29,7 +29,7 @@ PviommuDevice *pviommu_hold(PviommuDevice *s)
 {
     lock(&s->held);
     if (!s->held.depth++) {
-        qemu_thread_get_self(&s->held.holder);
+        qatomic_set(&s->held.holder, g_thread_self());
         if (s->unfinished) {
             g_assert(bql_locked());
             g_steal_pointer(&s->unfinished)(s);
@@ -40,13 +40,15 @@ PviommuDevice *pviommu_hold(PviommuDevice *s)
 
 void pviommu_release(PviommuDevice *s)
 {
-    s->held.depth--;
+    if (!--s->held.depth) {
+        qatomic_set(&s->held.holder, NULL);
+    }
     qemu_rec_mutex_unlock(&s->held.mutex);
 }
 
 bool pviommu_is_held(PviommuDevice *s)
 {
-    return s->held.depth && qemu_thread_is_self(&s->held.holder);
+    return qatomic_read(&s->held.holder) == g_thread_self();
 }
 
 void pviommu_write_lock(PviommuDevice *s)

@@ -368,7 +368,6 @@ static void attach(PviommuPolled *p)
     EventNotifier *notifier;
 
     p->kick = &p->kicks[p->kick == &p->kicks[0]];
-    p->kick->polled = p;
     p->kick->notifier = *virtio_queue_get_host_notifier(p->device->requestq);
     notifier = &p->kick->notifier;
     p->polls = false;
@@ -440,7 +439,8 @@ static void borrow(void *opaque)
     PviommuPolled *p = opaque;
     PviommuDevice *s = p->device;
 
-    if (!p->attached) {
+    /* what the thread wrote before it lent the queue is seen from here on */
+    if (!p->attached || !is_lent(p)) {
         return;
     }
     end_unfinished(s);
@@ -540,6 +540,7 @@ void pviommu_polled_start(PviommuDevice *s)
     transport = DEVICE(qdev_get_parent_bus(DEVICE(s))->parent);
     p = s->polled = g_new0(PviommuPolled, 1);
     p->device = s;
+    p->kicks[0].polled = p->kicks[1].polled = p;
     p->ctx = iothread_get_aio_context(s->iothread);
     p->again = aio_bh_new(p->ctx, again, p);
     /* Not in the context that a device may poll while it is realized */
