@@ -15,6 +15,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import programs
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get('PVIOMMU_BUILD', ROOT / 'build')).resolve()
 QEMU_SOURCE = Path(os.environ['QEMU_SOURCE'])
@@ -82,6 +84,12 @@ def build_variant(name, env, *options):
 def build_sanitized():
     """The library with ASan and UBSan: where it is."""
     return build_variant('sanitized', {}, '-Db_sanitize=address,undefined')
+
+
+def build_watched():
+    """The library with TSan, which knows no fences: where it is."""
+    return build_variant('threads', {}, '-Db_sanitize=thread',
+                         '-Db_lundef=false', '-Dc_args=-Wno-error=tsan')
 
 
 def compile_command(name, output, qemu_build):
@@ -169,10 +177,10 @@ def compile_accelerator(target, binary, path, qemu_build=QEMU_BUILD):
     mark.write_text(key)
 
 
-def preload():
-    """What a program that was not built with ASan must load first."""
+def preload(*names):
+    """What a program that was built without sanitizers must load first."""
     paths = [build(['gcc', f'-print-file-name={name}']).strip()
-             for name in ('libasan.so', 'libubsan.so')]
+             for name in names]
     return ' '.join(os.path.realpath(path) for path in paths)
 
 
@@ -197,7 +205,19 @@ def write_wrapper(kind, target, binary, plugin, arguments='', debugger='',
         lines += [f'export ASAN_OPTIONS="{asan}"',
                   f'export UBSAN_OPTIONS="{ubsan}"',
                   "export LSAN_OPTIONS='exitcode=0:report_objects=0'",
-                  f'exec {debugger} env LD_PRELOAD="{preload()} {wanted}" {run} '
+                  f'exec {debugger} env LD_PRELOAD="{preload("libasan.so", "libubsan.so")} '
+                  f'{wanted}" {run} '
+                  f'{arguments} $PVIOMMU_QTEST_ARGS "$@"']
+    elif kind == 'threads':
+        # The emulator is no part of it; and what it cannot see is where the
+        # emulator's coroutines jump to
+        tsan = ('ignore_noninstrumented_modules=1:detect_deadlocks=0:'
+                f'exitcode=0:log_path=${{PVIOMMU_SANITIZER_LOG:-{SANITIZER_LOG}}}')
+        jump = BUILD / 'tests/qtest/pviommu-jump.so'
+        lines += [f'export TSAN_OPTIONS="{tsan}"',
+                  f'exec {" ".join(programs.steady())} {debugger} env '
+                  f'LD_PRELOAD="{jump} '
+                  f'{preload("libtsan.so")} {wanted}" {run} '
                   f'{arguments} $PVIOMMU_QTEST_ARGS "$@"']
     else:
         lines += [f'exec {debugger} env LD_PRELOAD="{wanted}" {run} {arguments}'
@@ -232,7 +252,7 @@ def findings(log=SANITIZER_LOG):
                 if 'pviommu' in part:
                     found.append(part)
             elif 'ERROR: AddressSanitizer' in part or \
-                    'runtime error:' in part:
+                    'ThreadSanitizer' in part or 'runtime error:' in part:
                 found.append(text)
                 break
     return '\n'.join(found)
