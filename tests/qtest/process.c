@@ -26,5 +26,7 @@ bool process_is_sanitized(void)
 
 bool process_is_polled(void)
 {
-    return !g_strcmp0(g_getenv("PVIOMMU_QTEST_KIND"), "polled");
+    const char *kind = g_getenv("PVIOMMU_QTEST_KIND");
+
+    return !g_strcmp0(kind, "polled") || !g_strcmp0(kind, "threads");
 }
