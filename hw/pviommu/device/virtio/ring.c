@@ -153,16 +153,23 @@ static bool add_writable(const PviommuRing *ring, PviommuChain *chain,
     return true;
 }
 
-/* A copy: the guest may change it while it is looked at */
-static bool read_descriptor(const PviommuRing *ring, uint64_t table,
+/*
+ * A copy, as the guest may change it while it is looked at; @indirect is a
+ * table that is not the queue's
+ */
+static bool read_descriptor(const PviommuRing *ring, const void *indirect,
                             unsigned index, struct vring_desc *d)
 {
+    size_t offset = index * sizeof(*d);
     PviommuRam ram;
 
-    if (!find(ring, table + index * sizeof(*d), sizeof(*d), false, &ram)) {
+    if (indirect) {
+        memcpy(d, indirect + offset, sizeof(*d));
+    } else if (find(ring, ring->desc + offset, sizeof(*d), false, &ram)) {
+        memcpy(d, ram.at, sizeof(*d));
+    } else {
         return false;
     }
-    memcpy(d, ram.at, sizeof(*d));
     d->addr = le64_to_cpu(d->addr);
     d->len = le32_to_cpu(d->len);
     d->flags = le16_to_cpu(d->flags);
@@ -173,22 +180,20 @@ static bool read_descriptor(const PviommuRing *ring, uint64_t table,
 /* False where there is something that QEMU's code must see to */
 static bool read_chain(const PviommuRing *ring, PviommuChain *chain)
 {
-    uint64_t table = ring->desc;
     unsigned size = ring->num, index = chain->head;
+    PviommuRam indirect = { 0 };
     struct vring_desc d;
-    PviommuRam ram;
 
     for (unsigned i = 0; i < DESCRIPTORS_MAX; i++) {
-        if (index >= size || !read_descriptor(ring, table, index, &d) ||
+        if (index >= size || !read_descriptor(ring, indirect.at, index, &d) ||
             !d.len) {
             return false;
         }
         if (d.flags & VRING_DESC_F_INDIRECT) {
             if (i || d.len % sizeof(d) || d.flags & VRING_DESC_F_NEXT ||
-                !find(ring, d.addr, d.len, false, &ram)) {
+                !find(ring, d.addr, d.len, false, &indirect)) {
                 return false;
             }
-            table = d.addr;
             size = d.len / sizeof(d);
             index = 0;
             continue;
