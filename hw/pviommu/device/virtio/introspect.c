@@ -30,7 +30,7 @@ static QObject *number(uint64_t value)
     return QOBJECT(qnum_from_uint(value));
 }
 
-const char *pviommu_introspect_state(PviommuState state)
+static const char *state_name(PviommuState state)
 {
     switch (state) {
     case PVIOMMU_BLOCKED:
@@ -181,8 +181,7 @@ static QObject *read_endpoints(PviommuDevice *s)
             continue;
         }
         entry = new_entry(s, e->dev, id, past ? NULL
-                          : pviommu_introspect_state(
-                              pviommu_group_state(e->space->group)));
+                          : state_name(pviommu_group_state(e->space->group)));
         qdict_put_str(entry, "host-path", e->space->ops->path(e->space));
         if (host) {
             qdict_put_str(entry, "host-device", host);

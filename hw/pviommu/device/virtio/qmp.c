@@ -21,7 +21,7 @@
 #define MAPPINGS_DEFAULT 1000
 #define MAPPINGS_MAX 10000
 
-/* Entries of a guest's table that are read for an answer: a millisecond */
+/* Entries of a guest's table that are read for an answer */
 #define ENTRIES_MAX (UINT64_C(1) << 17)
 
 /**

@@ -193,14 +193,6 @@ DeviceState *pviommu_introspect_device(PviommuDevice *s);
 const char *pviommu_introspect_kind(const PviommuDomain *domain);
 
 /**
- * pviommu_introspect_state - name what a group's accesses meet
- * @state: the state
- *
- * Return: a constant: "blocked", "bypass" or "translated".
- */
-const char *pviommu_introspect_state(PviommuState state);
-
-/**
  * pviommu_introspect - tell all that is known of an IOMMU
  * @s: the device, realized
  *
