@@ -362,9 +362,10 @@ static bool is_whole(const PviommuTable *table, const PviommuMapping *mapping,
     }
     if (!set) {
         pviommu_pieces_foreach(mapping, NULL, expect, &expected);
-    }
-    while (set && pviommu_mappings_next_hidden(set, &iter, &m)) {
-        pviommu_pieces_foreach(&m, NULL, expect, &expected);
+    } else {
+        while (pviommu_mappings_next_hidden(set, &iter, &m)) {
+            pviommu_pieces_foreach(&m, NULL, expect, &expected);
+        }
     }
     return length <= expected.most &&
            (length >= expected.least || table->partial);
