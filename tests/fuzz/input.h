@@ -35,6 +35,17 @@ static inline uint16_t input_word(Input *input)
     return low | (uint16_t)(input_byte(input) << 8);
 }
 
+/* Eight bytes, high word first */
+static inline uint64_t input_long(Input *input)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        value = value << 16 | input_word(input);
+    }
+    return value;
+}
+
 /* A number below @limit, which is 1 to 256 */
 static inline unsigned input_below(Input *input, unsigned limit)
 {

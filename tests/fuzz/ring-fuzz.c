@@ -43,16 +43,6 @@ typedef struct Subject {
     uint16_t used_idx;
 } Subject;
 
-static uint64_t take64(Input *input)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < 4; i++) {
-        value = value << 16 | input_word(input);
-    }
-    return value;
-}
-
 /* In memory, at an edge of it, or anywhere */
 static uint64_t take_address(const Subject *s, Input *input)
 {
@@ -61,7 +51,7 @@ static uint64_t take_address(const Subject *s, Input *input)
 
     switch (how & 7) {
     case 0:
-        return take64(input);
+        return input_long(input);
     case 1:
         return b->first + b->size - (how >> 5);
     case 2:

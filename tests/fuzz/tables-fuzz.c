@@ -30,16 +30,6 @@ typedef struct Tables {
     PviommuGuestTable table;
 } Tables;
 
-static uint64_t take64(Input *input)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < 4; i++) {
-        value = value << 16 | input_word(input);
-    }
-    return value;
-}
-
 static void choose(Tables *tables, Input *input)
 {
     unsigned how = input_byte(input);
@@ -60,7 +50,7 @@ static uint64_t take_entry(const Tables *tables, Input *input)
     uint64_t entry;
 
     if (how & 0x80) {
-        return take64(input);
+        return input_long(input);
     }
     entry = (TABLES + how % (PAGES + 1) * 4096) | (x86_64 ? 0x67 : 0x443);
     if (how & 0x40) {                       /* a big page */
@@ -212,7 +202,7 @@ static void ask(Tables *tables, Input *input)
     uint64_t iova = 0;
 
     if (how & 1) {
-        iova = take64(input);
+        iova = input_long(input);
     } else {
         for (unsigned level = 0; level < 5; level++) {
             iova = iova << 9 | (input_byte(input) * 2 + (how >> 7));
