@@ -7,6 +7,7 @@
 
 #include "edu.h"
 #include "guest-table.h"
+#include "iothread.h"
 #include "qmp.h"
 #include "watch.h"
 
@@ -19,52 +20,19 @@
 #define MOST 10000
 #define BATCH 100
 
-/* Where a batch is in guest memory */
-#define REQUESTS (RAM + 0x4000000)
-#define TAILS (REQUESTS + 0x10000)
-
 #define BYPASS VIRTIO_IOMMU_ATTACH_F_BYPASS
 
-#define MAP_SIZE offsetof(struct virtio_iommu_req_map, tail)
-
-/* Mapping @n of a domain: a page, and every second one to be written */
-static struct virtio_iommu_req_map map_request(uint32_t domain, unsigned n)
-{
-    return (struct virtio_iommu_req_map) {
-        .head.type = VIRTIO_IOMMU_T_MAP,
-        .domain = cpu_to_le32(domain),
-        .virt_start = cpu_to_le64(IOVA(2 * n)),
-        .virt_end = cpu_to_le64(LAST(2 * n)),
-        .phys_start = cpu_to_le64(TARGET + IOVA(n % 4096)),
-        .flags = cpu_to_le32(n % 2 ? READ | WRITE : READ),
-    };
-}
-
-/* Give a batch of mappings, from @first on, in few accesses */
+/* Give a batch of mappings of a page each, every second to be written */
 static void post_batch(Viommu *v, uint32_t domain, unsigned first)
 {
-    struct vring_desc descs[2 * BATCH];
-    uint8_t requests[BATCH][MAP_SIZE];
+    struct virtio_iommu_req_map maps[BATCH];
 
-    for (unsigned i = 0; i < BATCH; i++) {
-        struct virtio_iommu_req_map req = map_request(domain, first + i);
-
-        memcpy(requests[i], &req, MAP_SIZE);
-        descs[2 * i] = (struct vring_desc) {
-            .addr = cpu_to_le64(REQUESTS + i * MAP_SIZE),
-            .len = cpu_to_le32(MAP_SIZE),
-            .flags = cpu_to_le16(VRING_DESC_F_NEXT),
-            .next = cpu_to_le16(2 * i + 1),
-        };
-        descs[2 * i + 1] = (struct vring_desc) {
-            .addr = cpu_to_le64(TAILS + i * 4),
-            .len = cpu_to_le32(4),
-            .flags = cpu_to_le16(VRING_DESC_F_WRITE),
-        };
+    for (unsigned i = 0, n = first; i < BATCH; i++, n++) {
+        maps[i] = viommu_map_request(domain, IOVA(2 * n), LAST(2 * n),
+                                     TARGET + IOVA(n % 4096),
+                                     n % 2 ? READ | WRITE : READ);
     }
-    qtest_memwrite(v->qts, REQUESTS, requests, sizeof(requests));
-    qtest_memwrite(v->qts, v->requests.desc, descs, sizeof(descs));
-    viommu_post_heads(v, &v->requests, BATCH, 2);
+    viommu_post_maps(v, maps, BATCH);
     viommu_kick(v, &v->requests);
 }
 
@@ -72,7 +40,7 @@ static void map_many(Viommu *v, uint32_t domain, unsigned count)
 {
     for (unsigned i = 0; i < count; i += BATCH) {
         post_batch(v, domain, i);
-        viommu_wait_all(v, &v->requests, 4);
+        viommu_wait_maps(v, BATCH);
     }
 }
 
@@ -394,8 +362,7 @@ static void wrong_use(void)
 /* Requests go on in their thread while somebody looks */
 static void iothread(void)
 {
-    Viommu *v = viommu_start("iothread=io", "-object iothread,id=io,"
-                             "poll-max-ns=1000000000 " EDU_A);
+    Viommu *v = viommu_start(IN_IO, POLLS EDU_A);
     QDict *answer = qmp_query(v->qts);
 
     g_assert_cmpstr(qdict_get_str(qmp_entry(answer, "instances", 0),
@@ -420,7 +387,7 @@ static void iothread(void)
             qobject_unref(answer);
             qobject_unref(qmp_query(v->qts));
         }
-        viommu_wait_all(v, &v->requests, 4);
+        viommu_wait_maps(v, BATCH);
     }
     walk(v, 2, MOST, 50 * BATCH);
     viommu_stop(v);

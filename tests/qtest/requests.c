@@ -254,7 +254,7 @@ uint8_t viommu_detach(Viommu *v, uint32_t domain, uint32_t endpoint)
     return viommu_request(v, &req, offsetof(typeof(req), tail));
 }
 
-static struct virtio_iommu_req_map map_request(uint32_t domain,
+struct virtio_iommu_req_map viommu_map_request(uint32_t domain,
                                                uint64_t first, uint64_t last,
                                                uint64_t phys, uint32_t flags)
 {
@@ -265,6 +265,7 @@ static struct virtio_iommu_req_map map_request(uint32_t domain,
         .virt_end = cpu_to_le64(last),
         .phys_start = cpu_to_le64(phys),
         .flags = cpu_to_le32(flags),
+        .tail.status = 0xaa,
     };
 }
 
@@ -283,8 +284,8 @@ static struct virtio_iommu_req_unmap unmap_request(uint32_t domain,
 uint8_t viommu_map(Viommu *v, uint32_t domain, uint64_t first, uint64_t last,
                    uint64_t phys, uint32_t flags)
 {
-    struct virtio_iommu_req_map req = map_request(domain, first, last, phys,
-                                                  flags);
+    struct virtio_iommu_req_map req = viommu_map_request(domain, first, last,
+                                                         phys, flags);
 
     return viommu_request(v, &req, offsetof(typeof(req), tail));
 }
@@ -309,8 +310,8 @@ static uint64_t post_request(Viommu *v, const void *out, size_t out_size)
 uint64_t viommu_post_map(Viommu *v, uint32_t domain, uint64_t first,
                          uint64_t last, uint64_t phys, uint32_t flags)
 {
-    struct virtio_iommu_req_map req = map_request(domain, first, last, phys,
-                                                  flags);
+    struct virtio_iommu_req_map req = viommu_map_request(domain, first, last,
+                                                         phys, flags);
 
     return post_request(v, &req, offsetof(typeof(req), tail));
 }
@@ -321,6 +322,49 @@ uint64_t viommu_post_unmap(Viommu *v, uint32_t domain, uint64_t first,
     struct virtio_iommu_req_unmap req = unmap_request(domain, first, last);
 
     return post_request(v, &req, offsetof(typeof(req), tail));
+}
+
+/* Where batches are in guest memory */
+#define BATCH_AT (RAM + 0x4000000)
+
+void viommu_post_maps(Viommu *v, const struct virtio_iommu_req_map *maps,
+                      unsigned count)
+{
+    const size_t body = offsetof(struct virtio_iommu_req_map, tail);
+    struct vring_desc desc[VIOMMU_QUEUE_SIZE];
+
+    g_assert_cmpuint(count * 2, <=, v->requests.size);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t at = BATCH_AT + i * sizeof(maps[0]);
+
+        desc[2 * i] = (struct vring_desc) {
+            .addr = cpu_to_le64(at),
+            .len = cpu_to_le32(body),
+            .flags = cpu_to_le16(VRING_DESC_F_NEXT),
+            .next = cpu_to_le16(2 * i + 1),
+        };
+        desc[2 * i + 1] = (struct vring_desc) {
+            .addr = cpu_to_le64(at + body),
+            .len = cpu_to_le32(sizeof(maps[0].tail)),
+            .flags = cpu_to_le16(VRING_DESC_F_WRITE),
+        };
+    }
+    qtest_memwrite(v->qts, BATCH_AT, maps, count * sizeof(maps[0]));
+    qtest_memwrite(v->qts, v->requests.desc, desc,
+                   count * 2 * sizeof(desc[0]));
+    viommu_post_heads(v, &v->requests, count, 2);
+}
+
+void viommu_wait_maps(Viommu *v, unsigned count)
+{
+    g_autofree struct virtio_iommu_req_map *maps =
+        g_new(struct virtio_iommu_req_map, count);
+
+    viommu_wait_all(v, &v->requests, sizeof(maps[0].tail));
+    qtest_memread(v->qts, BATCH_AT, maps, count * sizeof(maps[0]));
+    for (unsigned i = 0; i < count; i++) {
+        assert_status(maps[i].tail.status, OK);
+    }
 }
 
 uint8_t viommu_probe(Viommu *v, uint32_t endpoint, void *properties)

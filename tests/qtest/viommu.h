@@ -324,6 +324,37 @@ uint64_t viommu_post_unmap(Viommu *v, uint32_t domain, uint64_t first,
                            uint64_t last);
 
 /**
+ * viommu_map_request - what a MAP consists of
+ * @domain: as for viommu_map(), like the others
+ * @first: first IOVA
+ * @last: last IOVA
+ * @phys: guest-physical address of @first
+ * @flags: READ and so on
+ *
+ * Return: the request, with a status that no device gives.
+ */
+struct virtio_iommu_req_map viommu_map_request(uint32_t domain,
+                                               uint64_t first, uint64_t last,
+                                               uint64_t phys, uint32_t flags);
+
+/**
+ * viommu_post_maps - give several MAPs, with few accesses, without telling
+ *                    the device
+ * @v: the driver, of whose requests the device holds none
+ * @maps: the requests
+ * @count: how many; half of the queue's size at most
+ */
+void viommu_post_maps(Viommu *v, const struct virtio_iommu_req_map *maps,
+                      unsigned count);
+
+/**
+ * viommu_wait_maps - take them back, of which each must have gone well
+ * @v: the driver
+ * @count: how many
+ */
+void viommu_wait_maps(Viommu *v, unsigned count);
+
+/**
  * viommu_post_heads - give buffers that are in the queue's table already
  * @v: the driver
  * @queue: the queue, of which the device holds no buffer

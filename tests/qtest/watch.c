@@ -284,53 +284,22 @@ void model_unmap(Model *m, Viommu *v, uint32_t domain, uint64_t first,
     model_remove(m, first, size);
 }
 
-/* Where model_map_pages() puts a batch of requests */
-#define BATCH_DATA (RAM + 0x4000000)
 #define BATCH_MAX (VIOMMU_QUEUE_SIZE / 2)
 
-/* Have the MAPs of @lines done, all in one kick and with few accesses */
+/* Have the MAPs of @lines done, all in one kick */
 static void map_batch(Viommu *v, uint32_t domain, const Line *lines,
                       unsigned count)
 {
-    ViommuQueue *q = &v->requests;
-    const size_t body = offsetof(struct virtio_iommu_req_map, tail);
-    struct vring_desc desc[BATCH_MAX * 2];
-    struct virtio_iommu_req_map slot[BATCH_MAX];
+    struct virtio_iommu_req_map maps[BATCH_MAX];
 
-    g_assert_cmpuint(count * 2, <=, q->size);
     for (unsigned i = 0; i < count; i++) {
-        uint64_t at = BATCH_DATA + i * sizeof(slot[0]);
-
-        slot[i] = (struct virtio_iommu_req_map) {
-            .head.type = VIRTIO_IOMMU_T_MAP,
-            .domain = cpu_to_le32(domain),
-            .virt_start = cpu_to_le64(lines[i].first),
-            .virt_end = cpu_to_le64(lines[i].last),
-            .phys_start = cpu_to_le64(lines[i].phys),
-            .flags = cpu_to_le32(READ | (lines[i].readonly ? 0 : WRITE)),
-            .tail.status = 0xaa,
-        };
-        desc[2 * i] = (struct vring_desc) {
-            .addr = cpu_to_le64(at),
-            .len = cpu_to_le32(body),
-            .flags = cpu_to_le16(VRING_DESC_F_NEXT),
-            .next = cpu_to_le16(2 * i + 1),
-        };
-        desc[2 * i + 1] = (struct vring_desc) {
-            .addr = cpu_to_le64(at + body),
-            .len = cpu_to_le32(sizeof(slot[i].tail)),
-            .flags = cpu_to_le16(VRING_DESC_F_WRITE),
-        };
+        maps[i] = viommu_map_request(domain, lines[i].first, lines[i].last,
+                                     lines[i].phys,
+                                     READ | (lines[i].readonly ? 0 : WRITE));
     }
-    qtest_memwrite(v->qts, BATCH_DATA, slot, count * sizeof(slot[0]));
-    qtest_memwrite(v->qts, q->desc, desc, count * 2 * sizeof(desc[0]));
-    viommu_post_heads(v, q, count, 2);
-    viommu_kick(v, q);
-    viommu_wait_all(v, q, sizeof(slot[0].tail));
-    qtest_memread(v->qts, BATCH_DATA, slot, count * sizeof(slot[0]));
-    for (unsigned i = 0; i < count; i++) {
-        assert_status(slot[i].tail.status, OK);
-    }
+    viommu_post_maps(v, maps, count);
+    viommu_kick(v, &v->requests);
+    viommu_wait_maps(v, count);
 }
 
 void model_map_pages(Model *m, Viommu *v, uint32_t domain, uint64_t iova,
