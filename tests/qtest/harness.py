@@ -179,9 +179,8 @@ def compile_accelerator(target, binary, path, qemu_build=QEMU_BUILD):
 
 def preload(*names):
     """What a program that was built without sanitizers must load first."""
-    paths = [build(['gcc', f'-print-file-name={name}']).strip()
-             for name in names]
-    return ' '.join(os.path.realpath(path) for path in paths)
+    return [os.path.realpath(build(['gcc', f'-print-file-name={name}']).strip())
+            for name in names]
 
 
 def write_wrapper(kind, target, binary, plugin, arguments='', debugger='',
@@ -194,34 +193,30 @@ def write_wrapper(kind, target, binary, plugin, arguments='', debugger='',
     if module(target).exists():
         lines += [f'export QEMU_MODULE_DIR={module(target).parent}']
     run = f'{shlex.quote(str(binary))} -plugin {shlex.quote(str(plugin))}'
-    # What a test wants loaded first, but for the sanitizers
-    wanted = '${PVIOMMU_QTEST_PRELOAD:-}'
+    log = f'log_path=${{PVIOMMU_SANITIZER_LOG:-{SANITIZER_LOG}}}'
+    under, loaded = '', []
     if kind == 'sanitized':
-        log = f'log_path=${{PVIOMMU_SANITIZER_LOG:-{SANITIZER_LOG}}}'
         # To look for the callers of an allocation takes most of the time
         asan = ('detect_leaks=1:fast_unwind_on_malloc=0:malloc_context_size='
                 f'12:abort_on_error=0:exitcode=99:{log}')
         ubsan = f'print_stacktrace=1:halt_on_error=1:{log}'
         lines += [f'export ASAN_OPTIONS="{asan}"',
                   f'export UBSAN_OPTIONS="{ubsan}"',
-                  "export LSAN_OPTIONS='exitcode=0:report_objects=0'",
-                  f'exec {debugger} env LD_PRELOAD="{preload("libasan.so", "libubsan.so")} '
-                  f'{wanted}" {run} '
-                  f'{arguments} $PVIOMMU_QTEST_ARGS "$@"']
+                  "export LSAN_OPTIONS='exitcode=0:report_objects=0'"]
+        loaded = preload('libasan.so', 'libubsan.so')
     elif kind == 'threads':
         # The emulator is no part of it; and what it cannot see is where the
         # emulator's coroutines jump to
         tsan = ('ignore_noninstrumented_modules=1:detect_deadlocks=0:'
-                f'exitcode=0:log_path=${{PVIOMMU_SANITIZER_LOG:-{SANITIZER_LOG}}}')
-        jump = BUILD / 'tests/qtest/pviommu-jump.so'
-        lines += [f'export TSAN_OPTIONS="{tsan}"',
-                  f'exec {" ".join(programs.steady())} {debugger} env '
-                  f'LD_PRELOAD="{jump} '
-                  f'{preload("libtsan.so")} {wanted}" {run} '
-                  f'{arguments} $PVIOMMU_QTEST_ARGS "$@"']
-    else:
-        lines += [f'exec {debugger} env LD_PRELOAD="{wanted}" {run} {arguments}'
-                  ' $PVIOMMU_QTEST_ARGS "$@"']
+                f'exitcode=0:{log}')
+        lines += [f'export TSAN_OPTIONS="{tsan}"']
+        under = ' '.join(programs.steady())
+        loaded = [str(BUILD / 'tests/qtest/pviommu-jump.so'),
+                  *preload('libtsan.so')]
+    # What a test wants loaded first comes after the sanitizers
+    loaded = ' '.join([*loaded, '${PVIOMMU_QTEST_PRELOAD:-}'])
+    lines += [f'exec {under} {debugger} env LD_PRELOAD="{loaded}" {run} '
+              f'{arguments} $PVIOMMU_QTEST_ARGS "$@"']
     path.write_text('\n'.join(lines) + '\n')
     path.chmod(0o755)
     return path
