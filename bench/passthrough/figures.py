@@ -28,11 +28,12 @@ class Figures:
         values = self.values(what, field, **where).values()
         return statistics.median(values) if values else None
 
-    def ratio(self, what, field, over, **where):
-        """The median of the ratios of two kinds, each of one round."""
+    def ratio(self, what, field, over, key="kind", **where):
+        """The median of the ratios of two kinds, each of one round.  KEY:
+        what the two differ by, if not by that."""
         (one, other) = over
-        first = self.values(what, field, kind=one, **where)
-        second = self.values(what, field, kind=other, **where)
+        first = self.values(what, field, **{key: one}, **where)
+        second = self.values(what, field, **{key: other}, **where)
         ratios = [first[number] / second[number] for number in first
                   if number in second and second[number]]
         return statistics.median(ratios) if ratios else None

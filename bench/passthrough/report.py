@@ -3,7 +3,6 @@
 
 import os
 import re
-import statistics
 import subprocess
 from pathlib import Path
 
@@ -399,11 +398,8 @@ class Report:
             return self.figures.median("tail", field, kind=kind, load=load)
 
         def ratio(kind, other):
-            one, two = (self.figures.values("tail", "worst", kind=kind,
-                                            load=load)
-                        for load in (tail.BUSY, other))
-            return statistics.median(one[number] / two[number]
-                                     for number in one)
+            return self.figures.ratio("tail", "worst", (tail.BUSY, other),
+                                      key="load", kind=kind)
 
         was = ratio(POLLED, tail.IDLE)
         self.judge(f"a MAP and an UNMAP, the slowest of 1000, {POLLED}: main "
