@@ -87,6 +87,7 @@ static void switch_once(const Way *way, Watch *w, Watch *other,
     assert_holds(w, &m);
     assert_state(v, w->endpoint, "translated");
     assert_never_both(w, w->ram, HIGH);
+    assert_no_gap(w);
 
     watch_clear(w);
     before = watch_get(w, "mappings");
@@ -95,8 +96,11 @@ static void switch_once(const Way *way, Watch *w, Watch *other,
     assert_state(v, w->endpoint, "bypass");
     assert_never_both(w, before, HIGH);
     if (way->leave == system_reset) {
-        watch_find(other);
-    } else if (way->leave == detach || way->leave == to_bypass_domain) {
+        watch_find(other);      /* whose functions were disabled */
+    } else {
+        assert_no_gap(w);
+    }
+    if (way->leave == detach || way->leave == to_bypass_domain) {
         assert_holds(other, &m);
         assert_status(viommu_detach(v, 1, other->endpoint), OK);
     }

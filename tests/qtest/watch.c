@@ -419,6 +419,13 @@ static void follow(Sides *s, const char *event)
     }
 }
 
+void assert_no_gap(Watch *w)
+{
+    g_autofree char *events = watch_get(w, "events");
+
+    g_assert_null(strstr(events, "gap"));
+}
+
 void assert_never_both(Watch *w, const char *before, uint64_t border)
 {
     g_autofree char *events = watch_get(w, "events");

@@ -258,6 +258,12 @@ void assert_holds_nothing(Watch *w);
 /* The host of @w was told nothing since the last watch_clear() */
 void assert_quiet(Watch *w);
 
+/*
+ * There was RAM or an IOMMU at each moment since the last watch_clear(); for
+ * an observer with a listener
+ */
+void assert_no_gap(Watch *w);
+
 /**
  * assert_never_both - no moment had mappings on both sides of an IOVA
  * @w: the observer

@@ -86,6 +86,13 @@ static void notified(IOMMUNotifier *n, IOMMUTLBEntry *entry)
     }
 }
 
+/* Whether there is anything at a section, for any device */
+static bool leads_somewhere(const MemoryRegionSection *section)
+{
+    return memory_region_is_iommu(section->mr) ||
+           memory_region_is_ram(section->mr);
+}
+
 static void region_add(MemoryListener *listener, MemoryRegionSection *section)
 {
     Observer *o = container_of(listener, Observer, listener);
@@ -93,6 +100,7 @@ static void region_add(MemoryListener *listener, MemoryRegionSection *section)
     hwaddr last = first + int128_get64(int128_sub(section->size,
                                                   int128_one()));
 
+    o->sections += leads_somewhere(section);
     if (memory_region_is_iommu(section->mr)) {
         Watched *w = g_new0(Watched, 1);
 
@@ -130,6 +138,7 @@ static void region_del(MemoryListener *listener, MemoryRegionSection *section)
                                                   int128_one()));
     Watched *w, *tmp;
 
+    o->sections -= leads_somewhere(section);
     if (memory_region_is_iommu(section->mr)) {
         record_event(o->events, "iommu-del %" PRIx64 " %" PRIx64, first,
                      last);
@@ -153,12 +162,24 @@ static void region_del(MemoryListener *listener, MemoryRegionSection *section)
     }
 }
 
+/* Changes are complete, and threads see them from now on */
+static void commit(MemoryListener *listener)
+{
+    Observer *o = container_of(listener, Observer, listener);
+
+    if (o->sections == 0 && !o->in_gap) {
+        record_event(o->events, "gap");
+    }
+    o->in_gap = o->sections == 0;
+}
+
 void observer_listen(Observer *o, AddressSpace *as)
 {
     o->listener = (MemoryListener) {
         .name = is_vhost(o) ? "vhost-iommu" : TYPE_OBSERVER,
         .region_add = region_add,
         .region_del = region_del,
+        .commit = commit,
     };
     memory_listener_register(&o->listener, as);
 }

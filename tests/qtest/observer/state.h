@@ -53,6 +53,8 @@ typedef struct ObserverContainer {
  * @listener: watch=listener, vhost, vhost-ats
  * @flags: what its notifiers ask for
  * @watched: the regions that it found
+ * @sections: how many of RAM or an IOMMU there are
+ * @in_gap: there were none after the last change
  *
  * @space: watch=container
  * @container: the container
@@ -88,6 +90,8 @@ struct Observer {
     MemoryListener listener;
     IOMMUNotifierFlag flags;
     QLIST_HEAD(, Watched) watched;
+    unsigned sections;
+    bool in_gap;
 
     VFIOAddressSpace *space;
     ObserverContainer *container;

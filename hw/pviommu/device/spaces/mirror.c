@@ -19,13 +19,13 @@
 /**
  * struct PviommuMirror - a space with memory regions
  * @parent_obj: the base
- * @root: holds @bypass and @iommu, of which one at most is enabled
+ * @root: holds @bypass, and @iommu that hides it while enabled
  * @bypass: alias of system memory
  * @iommu: where core translates
  * @as: the address space
  * @host: the same, as the host layer sees it
- * @shows: which of the two is enabled, and what the host was given
- * @emptied: @bypass is enabled though @shows is blocked: what VFIO's listener
+ * @shows: which of the two is seen, and what the host was given
+ * @emptied: @bypass is seen though @shows is blocked: what VFIO's listener
  *           mirrors was taken from the host, until the space is forced
  */
 typedef struct PviommuMirror {
@@ -58,8 +58,6 @@ static void make_regions(PviommuMirror *mirror)
     memory_region_init_iommu(&mirror->iommu, sizeof(mirror->iommu),
                              TYPE_PVIOMMU_MEMORY_REGION, OBJECT(s), name,
                              UINT64_MAX);
-    memory_region_set_enabled(&mirror->bypass,
-                              mirror->shows == PVIOMMU_BYPASS);
     memory_region_set_enabled(MEMORY_REGION(&mirror->iommu),
                               mirror->shows != PVIOMMU_BYPASS);
     memory_region_add_subregion(&mirror->root, 0, &mirror->bypass);
@@ -100,24 +98,23 @@ static AddressSpace *address_space(PviommuSpace *space)
     return &mirror_of(space)->as;
 }
 
+/*
+ * In one step: who looks meanwhile without the big lock must not find nothing
+ * where there is something both before and afterwards.  A virtio device keeps
+ * what it finds (virtio_memory_listener_commit() in hw/virtio/virtio.c).
+ */
 static void enable_iommu(PviommuMirror *mirror, bool enable)
 {
     mirror->host.switching = true;
     memory_region_set_enabled(MEMORY_REGION(&mirror->iommu), enable);
     mirror->host.switching = false;
+    mirror->emptied = false;
 }
 
 /* Whether VFIO's listener maps what guest memory comes */
 static bool mirrors_memory(const PviommuMirror *mirror)
 {
     return mirror->shows == PVIOMMU_BYPASS || mirror->emptied;
-}
-
-/* Show guest memory no more, nor anything else yet */
-static void disable_bypass(PviommuMirror *mirror)
-{
-    memory_region_set_enabled(&mirror->bypass, false);
-    mirror->emptied = false;
 }
 
 static int show_bypass(PviommuMirror *mirror)
@@ -128,17 +125,14 @@ static int show_bypass(PviommuMirror *mirror)
         return 0;
     }
     if (mirror->emptied) {
-        disable_bypass(mirror);
-    } else {
-        /* vhost keeps translations of its own: take them away first */
-        pviommu_host_clear(&mirror->host);
-        enable_iommu(mirror, false);
+        enable_iommu(mirror, true);     /* so that all comes anew */
     }
+    /* vhost keeps translations of its own: take them away first */
+    pviommu_host_clear(&mirror->host);
     pviommu_host_guard(&mirror->host);
-    memory_region_set_enabled(&mirror->bypass, true);
+    enable_iommu(mirror, false);
     ret = pviommu_host_unguard(&mirror->host);
     if (ret) {
-        disable_bypass(mirror);
         enable_iommu(mirror, true);
         mirror->shows = PVIOMMU_BLOCKED;
         pviommu_space_refused(&mirror->parent_obj, "guest memory for bypass",
@@ -186,7 +180,6 @@ static int show_domain(PviommuMirror *mirror, PviommuState want)
     int ret;
 
     if (mirrors_memory(mirror)) {
-        disable_bypass(mirror);
         enable_iommu(mirror, true);
     }
     mirror->shows = PVIOMMU_BLOCKED;
