@@ -99,9 +99,9 @@ static AddressSpace *address_space(PviommuSpace *space)
 }
 
 /*
- * In one step: who looks meanwhile without the big lock must not find nothing
- * where there is something both before and afterwards.  A virtio device keeps
- * what it finds (virtio_memory_listener_commit() in hw/virtio/virtio.c).
+ * In one step, so that the address space is empty at no moment: a virtio
+ * device keeps what it finds there (virtio_memory_listener_commit() in
+ * hw/virtio/virtio.c), and its thread uses that at once
  */
 static void enable_iommu(PviommuMirror *mirror, bool enable)
 {
