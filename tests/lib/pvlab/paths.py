@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+sys.path.append(str(ROOT / "tools"))
+from pviommu_top.monitor import qmp_path                # noqa: E402
+
 BUILD = Path(os.environ.get("PVIOMMU_BUILD", ROOT / "build")).resolve()
 
 
@@ -50,26 +53,15 @@ def qemu_source() -> Path:
     version = emulator_version(emulator())
     for folder in sorted((cache() / "qemu").glob("*")):
         plain = folder.name.split("+")[0]
-        if plain == version and _qmp_path(folder / "src"):
+        if plain == version and qmp_path(folder / "src"):
             return folder / "src"
     raise Missing(f"no source of QEMU {version} in {cache() / 'qemu'}; "
                   "scripts/setup puts it there")
 
 
-def _qmp_path(source: Path):
-    """Where a source tree has the package qmp, if it has: in a folder, or
-    since 11.0 in a wheel.  Of the package qemu around it nothing is needed,
-    and Python finds none in a wheel."""
-    python = source / "python"
-    if (python / "qemu/qmp").is_dir():
-        return python / "qemu"
-    wheel = next((python / "wheels").glob("qemu_qmp-*.whl"), None)
-    return wheel and wheel / "qemu"
-
-
 def qmp_class():
     """QEMU's own QMP client, imported from its source tree."""
-    path = _qmp_path(qemu_source())
+    path = qmp_path(qemu_source())
     if not path:
         raise Missing(f"no package qemu.qmp in {qemu_source()}/python")
     if str(path) not in sys.path:

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""tools/pviommu-top: what it draws, and what it says when it is misused."""
+
+import fcntl
+import json
+import os
+import pty
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+from contextlib import contextmanager
+from pathlib import Path
+
+import harness
+from pvlab.tap import check, same
+from pvlab.wait import PATIENCE, until
+
+sys.path.append(str(harness.ROOT / 'tools'))
+from pviommu_top import monitor, text                   # noqa: E402
+
+TOP = harness.ROOT / 'tools/pviommu-top'
+ENDPOINT = 4 << 3
+
+
+@contextmanager
+def emulator(*args):
+    """One that waits, with ARGS: the socket of its monitor."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'qmp'
+        process = subprocess.Popen(
+            [harness.emulators()['x86_64'], '-S', '-M', 'q35', '-nodefaults',
+             '-display', 'none', '-qmp', f'unix:{path},server=on,wait=off',
+             *args], stdin=subprocess.DEVNULL)
+        try:
+            until(lambda: path.exists() or process.poll() is not None,
+                  'the monitor')
+            yield str(path)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def with_iommu():
+    """With an IOMMU and something behind it."""
+    return emulator('-plugin', str(harness.BUILD / 'pviommu.so'),
+                    '-device', 'pviommu-pci,id=iommu',
+                    '-device', 'edu,id=edu0,addr=4')
+
+
+def top(*words):
+    """Run it: status, what it printed, what it said."""
+    done = subprocess.run([TOP, *words], text=True, timeout=PATIENCE,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
+    return done.returncode, done.stdout, done.stderr
+
+
+def once():
+    """One sample for a person, and for a script, which a file keeps."""
+    with with_iommu() as path, tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / 'log'
+        status, printed, said = top('--once', '--spaces', path)
+        same((status, said), (0, ''), 'status and messages')
+        line = next(line for line in printed.splitlines() if 'edu0' in line)
+        same(line.split()[:6], ['00:04.0', 'edu0', 'edu', 'bypass', '-', '-'],
+             'the endpoint')
+        status, printed, said = top('--once', '--json', '--record', log, path)
+        same((status, said), (0, ''), 'status and messages')
+        sample = json.loads(printed)
+        same(sample, json.loads(log.read_text()), 'what is kept')
+        iommu, = sample['pviommu']['instances']
+        same(iommu['path'], '/machine/peripheral/iommu', 'the IOMMU')
+        check(ENDPOINT in [e['id'] for e in iommu['endpoints']], iommu)
+
+
+def view():
+    """In a terminal, until q is pressed."""
+    with with_iommu() as path:
+        child, terminal = pty.fork()
+        if not child:
+            os.execve(TOP, [TOP, path], {**os.environ, 'TERM': 'xterm'})
+        shown = b''
+        pressed = False
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ,
+                    struct.pack('HHHH', 30, 120, 0, 0))
+        while True:
+            try:
+                part = os.read(terminal, 4096)
+            except OSError:         # it has gone
+                break
+            shown += part
+            if b'edu0' in shown and not pressed:
+                os.write(terminal, b'mq')
+                pressed = True
+            if not part:
+                break
+        same(os.waitpid(child, 0)[1], 0, f'status ({shown!r})')
+        check(b'ENDPOINT' in shown, repr(shown))
+
+
+def misuse():
+    """Each says what to do."""
+    status, _, said = top('--once', '/no/such/socket')
+    same(status, 1, 'status')
+    check('-qmp unix:FILE' in said, said)
+    same(said.count('\n'), 1, 'lines')
+    same(top('--interval', '0', '/no/such/socket')[0], 2, 'status')
+    with emulator() as path:
+        status, _, said = top('--once', path)
+        same(status, 1, 'status')
+        check('-plugin pviommu.so' in said, said)
+    with with_iommu() as path:
+        other = socket.socket(socket.AF_UNIX)
+        other.connect(path)
+        check(other.recv(4096), 'the monitor greets')
+        patience, monitor.PATIENCE = monitor.PATIENCE, 1
+        try:
+            monitor.Monitor(path)
+        except monitor.Failed as error:
+            check('one client' in str(error), str(error))
+        else:
+            check(False, 'the monitor serves two')
+        finally:
+            monitor.PATIENCE = patience
+            other.close()
+
+
+def mapping(first, last):
+    """As query-pviommu-mappings tells one."""
+    return {'first': first, 'last': last}
+
+
+def drawn():
+    """Address spaces to scale, numbers as people read them."""
+    same(text.scale([mapping(0, 4095)], 4), ('####', 0, 4095), 'all')
+    same(text.scale([mapping(0, 0), mapping(99, 99)], 10)[0],
+         '.        .', 'the two ends')
+    same(text.scale([mapping(100, 104), mapping(110, 119)], 2)[0], '+#',
+         'a half')
+    same(text.scale([mapping(0, 2 ** 64 - 1)], 3)[0], '###', 'everything')
+    same(text.scale([mapping(7, 7)], 3)[0].strip(), '#', 'one byte')
+    same([text.size(n) for n in (0, 4096, 4097, 1 << 30, 10241)],
+         ['0 B', '4 KiB', '4097 B', '1 GiB', '10.0 KiB'], 'sizes')
+    same([text.place(n) for n in (ENDPOINT, 0x1fd, 0x80050005)],
+         ['00:04.0', '01:1f.5', 'mmio@a000a00'], 'places')
+
+
+def cases(tap):
+    """All of this."""
+    for test in (once, view, misuse, drawn):
+        tap.case(f'pviommu-top: {test.__name__}', test)
