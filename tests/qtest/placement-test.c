@@ -153,6 +153,26 @@ static void machines_of_arm(void)
 #define BEHIND RNG ",iommu_platform=on "
 #define PLATFORM "-device pviommu-device "
 
+/*
+ * QEMU creates what is written as JSON after all else
+ * (qemu_create_cli_devices() in system/vl.c), and so libvirt's devices after
+ * an IOMMU of qemu:commandline.  The sandbox is libvirt's, too.
+ */
+static void json_comes_last(void)
+{
+    static const char args[] =
+        "-M microvm -global virtio-mmio.force-legacy=off "
+        "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
+        "resourcecontrol=deny ";
+    g_autofree char *json = g_strdup_printf(
+        "%s -device '{\"driver\": \"virtio-rng-device\", "
+        "\"iommu_platform\": true}' " PLATFORM, args);
+    g_autofree char *plain = g_strdup_printf("%s " BEHIND PLATFORM, args);
+
+    takes(json, NULL);
+    refuses(plain, "before the IOMMU", "virtio-mmio");
+}
+
 static void platform_form(void)
 {
     g_autoptr(GString) full = g_string_new(SLOTS);
@@ -247,6 +267,7 @@ int main(int argc, char **argv)
     qtest_add_func("pviommu/placement/machines", machines);
     qtest_add_func("pviommu/placement/machines-of-arm", machines_of_arm);
     qtest_add_func("pviommu/placement/platform-form", platform_form);
+    qtest_add_func("pviommu/placement/json-comes-last", json_comes_last);
     qtest_add_func("pviommu/placement/platform-endpoint-before",
                    platform_endpoint_before);
     qtest_add_func("pviommu/placement/unprotected", unprotected);
