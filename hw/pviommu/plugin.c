@@ -140,9 +140,14 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
         refuse_difference(running, why);
     }
 
+    if (argc && !strcmp(argv[0], "help=on")) {
+        pviommu_print_help();
+        exit(EXIT_SUCCESS);
+    }
     if (argc) {
-        message = g_strdup_printf("-plugin takes no argument here, not '%s'; "
-                                  "properties go to -device pviommu-pci",
+        message = g_strdup_printf("-plugin takes no argument but help, not "
+                                  "'%s'; properties go to -device "
+                                  "pviommu-pci",
                                   argv[0]);
         stop(message);
     }

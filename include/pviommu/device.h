@@ -19,4 +19,11 @@
  */
 void pviommu_register_types(void);
 
+/**
+ * pviommu_print_help - print what the devices can be told, to stdout
+ *
+ * One line for each property of their own. Any thread, at any time.
+ */
+void pviommu_print_help(void);
+
 #endif /* PVIOMMU_DEVICE_H */

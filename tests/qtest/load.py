@@ -121,6 +121,18 @@ def refuses_argument(binary, plugin):
     check('-device pviommu-pci' in err, f'no advice in {err!r}')
 
 
+def helps(binary, plugin):
+    """It lists the properties that README.md describes, and ends."""
+    status, out, err = run(binary, '-plugin', f'{plugin},help')
+    same((status, err), (0, ''), 'status and stderr')
+    table = (harness.ROOT / 'README.md').read_text().split('\n## Properties')[1]
+    described = re.findall(r'^\| `([a-z-]+)` \|', table.split('\n## ')[0],
+                           re.M)
+    listed = re.findall(r'^  ([a-z-]+)=<', out, re.M)
+    # that one is the PCI form's alone
+    same(sorted([*listed, 'vectors']), sorted(described), 'properties')
+
+
 def installed(folder, *libraries):
     """A copy of the file to load, with copies of the libraries given, by
     name: where it is."""
@@ -325,6 +337,8 @@ def cases(tap, sanitized):
         tap.case(f'load: {target}: without it, the device is unknown',
                  unknown_without_plugin, binary)
         tap.case(f'load: {target}: refuses arguments', refuses_argument,
+                 binary, plugin)
+        tap.case(f'load: {target}: prints its properties', helps,
                  binary, plugin)
         tap.case(f'load: {target}: refuses to be loaded by two names',
                  refuses_second, binary, plugin)

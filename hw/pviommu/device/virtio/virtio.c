@@ -382,6 +382,44 @@ static const Property properties[] = {
     DEFINE_PROP_STRING("scope", PviommuDevice, scope_name),
 };
 
+/* What each is for, in the same order */
+static const char *const purposes[] = {
+    "attached nowhere: all of guest memory (on), or nothing (off)",
+    "id of an iothread object that serves the requests",
+    "experimental: the guest may keep page tables of its own",
+    "smallest piece that can be mapped: host, 1, 4k, 8k, 16k, 64k",
+    "width of an address: auto, or 32 to 64",
+    "auto, iommufd, container, notifier",
+    "keep iommufd's page table of all guest memory while nobody is on it",
+    "most domains at once",
+    "most mappings at once, in all domains",
+    "a file: one line for each request",
+    "a list, in JSON: [\"0xfee00000:0xfeefffff:1\"]; type 0 reserved, 1 MSI",
+    "root bus whose devices are behind the IOMMU",
+    "which devices: all, passthrough, or places such as 4.0:3.0/0.0",
+};
+
+QEMU_BUILD_BUG_ON(G_N_ELEMENTS(purposes) != G_N_ELEMENTS(properties));
+
+void pviommu_print_help(void)
+{
+    printf("pviommu " PVIOMMU_VERSION ", built for QEMU " QEMU_VERSION ":\n"
+           "-device pviommu-pci or pviommu-device, each with\n");
+    for (unsigned i = 0; i < G_N_ELEMENTS(properties); i++) {
+        const Property *p = &properties[i];
+        g_autofree char *name = g_strdup_printf("%s=<%s>", p->name,
+                                                p->info->type);
+
+        printf("  %-24s %s", name, purposes[i]);
+        if (p->set_default && p->info == &qdev_prop_bool) {
+            printf(" (default: %s)", p->defval.u ? "on" : "off");
+        } else if (p->set_default && p->defval.u) {
+            printf(" (default: %" PRIu64 ")", p->defval.u);
+        }
+        printf("\n");
+    }
+}
+
 static PVIOMMU_SET_STATUS_RESULT set_status(VirtIODevice *vdev, uint8_t status)
 {
     pviommu_driver_status(vdev, status);
