@@ -268,6 +268,57 @@ static void test_unmap_refused(const void *how)
     scene_free(s);
 }
 
+/* So with an UNMAP of the whole 64-bit space, both ends of which are mapped */
+static void test_unmap_all_refused(const void *how)
+{
+    Scene *s = scene_new(how);
+
+    assert_status(viommu_attach(s->v, 2, s->w->endpoint), OK);
+    model_map(&s->in_b, s->v, 2, 0, PAGE, 0x1000000, READ | WRITE);
+    model_map(&s->in_b, s->v, 2, -PAGE, PAGE, 0x1000000, READ | WRITE);
+    for (unsigned i = 0; i < 2; i++) {
+        watch_stick(i ? s->other : s->w, SECOND_HIGH + PAGE, EINVAL);
+        assert_status(viommu_unmap(s->v, 2, 0, UINT64_MAX), FAULT);
+        assert_state(s->v, s->w->endpoint, "translated");
+        assert_holds(s->w, &s->in_b);
+        assert_holds(s->other, &s->in_b);
+        watch_stick(i ? s->other : s->w, 0, 0);
+    }
+    assert_status(viommu_unmap(s->v, 2, 0, UINT64_MAX), OK);
+    assert_holds_nothing(s->w);
+    assert_holds_nothing(s->other);
+    model_free(&s->in_b);
+    s->in_b = model_new();
+    scene_free(s);
+}
+
+/* A mapping of which one piece does not go is there as a whole, or lost */
+static void test_unmap_piece_refused(const void *how)
+{
+    Scene *s = scene_new(how);
+    g_autofree char *held = NULL, *after = NULL, *state = NULL;
+
+    /* RAM, then ROM */
+    assert_status(viommu_map(s->v, 1, SECOND_HIGH, SECOND_HIGH + 0xfffff, 0,
+                             READ | WRITE), OK);
+    held = watch_get(s->w, "mappings");
+    watch_stick(s->w, SECOND_HIGH + 0xff000, EINVAL);
+    g_assert_cmpuint(viommu_unmap(s->v, 1, SECOND_HIGH,
+                                  SECOND_HIGH + 0xfffff), !=,
+                     VIRTIO_IOMMU_S_OK);
+    state = viommu_endpoint_state(s->v, s->w->endpoint);
+    after = watch_get(s->w, "mappings");
+    g_assert_cmpstr(after, ==, g_str_equal(state, "translated") ? held : "");
+    watch_stick(s->w, 0, 0);
+    assert_status(viommu_unmap(s->v, 1, SECOND_HIGH, SECOND_HIGH + 0xfffff),
+                  OK);
+    if (!g_str_equal(state, "translated")) {
+        assert_status(viommu_attach(s->v, 1, s->w->endpoint), OK);
+    }
+    assert_holds(s->w, &s->in_a);
+    scene_free(s);
+}
+
 /* What it does not unmap at once, it is asked to one by one */
 static void test_unmap_one_by_one(const void *how)
 {
@@ -401,6 +452,9 @@ int main(int argc, char **argv)
     watch_add("host-refusal", "map-second-endpoint", test_map_second_endpoint);
     watch_add("host-refusal", "map-second-piece", test_map_second_piece);
     watch_add("host-refusal", "unmap-refused", test_unmap_refused);
+    watch_add("host-refusal", "unmap-all-refused", test_unmap_all_refused);
+    watch_add("host-refusal", "unmap-piece-refused",
+              test_unmap_piece_refused);
     watch_add("host-refusal", "unmap-one-by-one", test_unmap_one_by_one);
     watch_add("host-refusal", "bypass-refused", test_bypass_refused);
     watch_add("host-refusal", "detach-to-bypass-refused",

@@ -133,6 +133,13 @@ int pviommu_host_map(PviommuHost *host, const PviommuMapping *mapping,
     return 0;
 }
 
+static int count(const PviommuPiece *piece, void *opaque)
+{
+    unsigned *pieces = opaque;
+
+    return ++*pieces > 1;
+}
+
 int pviommu_host_unmap(PviommuHost *host, const PviommuMapping *mapping)
 {
     Receiver r = { 0 };
@@ -141,6 +148,12 @@ int pviommu_host_unmap(PviommuHost *host, const PviommuMapping *mapping)
         int ret = r.ops->unmap(r.receiver, mapping, NULL);
 
         if (ret) {
+            unsigned pieces = 0;
+
+            /* Of several, the first may be gone though the last does not go */
+            if (pviommu_pieces_foreach(mapping, NULL, count, &pieces)) {
+                ret = PVIOMMU_HOST_LOST;
+            }
             return undo(host, &r, mapping, false, ret);
         }
     }

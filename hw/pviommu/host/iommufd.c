@@ -390,9 +390,10 @@ static int table_clear(void *receiver)
 {
     PviommuTable *table = receiver;
     uint64_t length = UINT64_MAX;
+    int ret = pviommu_table_unmap(table, 0, &length);
 
-    table->partial = false;
-    return pviommu_table_unmap(table, 0, &length);
+    table->partial &= ret != 0;
+    return ret;
 }
 
 static int table_unmap(void *receiver, const PviommuMapping *mapping,
@@ -400,17 +401,17 @@ static int table_unmap(void *receiver, const PviommuMapping *mapping,
 {
     PviommuTable *table = receiver;
     uint64_t length = mapping->last - mapping->first + 1;
+    bool all = length == 0 || length == UINT64_MAX;
     int ret;
 
-    if (length == 0 || length == UINT64_MAX) {
-        return table_clear(table);      /* the kernel's word for all of it */
-    }
-    ret = pviommu_table_unmap(table, mapping->first, &length);
+    /* the kernel's word for all of it is another */
+    ret = all ? table_clear(table)
+              : pviommu_table_unmap(table, mapping->first, &length);
     if (ret && ret != -ENOENT) {
         table->partial |= set != NULL;
         return ret;
     }
-    return is_whole(table, mapping, set, length) ? 0 : PVIOMMU_HOST_LOST;
+    return all || is_whole(table, mapping, set, length) ? 0 : PVIOMMU_HOST_LOST;
 }
 
 static int table_invalidate(void *receiver, const PviommuMapping *range)
