@@ -355,6 +355,17 @@ struct PviommuDevice {
 PviommuDevice *pviommu_hold(PviommuDevice *s);
 
 /**
+ * pviommu_hold_while - the same for a thread that has not the big lock
+ * @s: the device, not held
+ * @wanted: no longer, once this is false; read atomically
+ *
+ * Who sets @wanted to false may hold the device, and need not let go.
+ *
+ * Return: true if it is held.
+ */
+bool pviommu_hold_while(PviommuDevice *s, const bool *wanted);
+
+/**
  * pviommu_release - the opposite of pviommu_hold()
  * @s: the device
  */

@@ -10,32 +10,36 @@
 #include "qemu/main-loop.h"
 #include "common/common.h"
 
-/* A mutex is not fair, and a guest may have a request ready at any time */
-static void lock(PviommuHeld *held)
-{
-    if (bql_locked()) {
-        qatomic_inc(&held->waiting);
-        qemu_rec_mutex_lock(&held->mutex);
-        qatomic_dec(&held->waiting);
-        return;
-    }
-    while (qatomic_read(&held->waiting)) {
-        sched_yield();
-    }
-    qemu_rec_mutex_lock(&held->mutex);
-}
-
 PviommuDevice *pviommu_hold(PviommuDevice *s)
 {
-    lock(&s->held);
+    g_assert(bql_locked());
+    qatomic_inc(&s->held.waiting);
+    qemu_rec_mutex_lock(&s->held.mutex);
+    qatomic_dec(&s->held.waiting);
     if (!s->held.depth++) {
         qatomic_set(&s->held.holder, g_thread_self());
         if (s->unfinished) {
-            g_assert(bql_locked());
             g_steal_pointer(&s->unfinished)(s);
         }
     }
     return s;
+}
+
+/* A mutex is not fair, and a guest may have a request ready at any time */
+bool pviommu_hold_while(PviommuDevice *s, const bool *wanted)
+{
+    g_assert(!bql_locked());
+    while (qatomic_read(&s->held.waiting) ||
+           qemu_rec_mutex_trylock(&s->held.mutex)) {
+        if (!qatomic_read(wanted)) {
+            return false;
+        }
+        sched_yield();
+    }
+    g_assert(!s->held.depth && !s->unfinished);
+    s->held.depth = 1;
+    qatomic_set(&s->held.holder, g_thread_self());
+    return true;
 }
 
 void pviommu_release(PviommuDevice *s)

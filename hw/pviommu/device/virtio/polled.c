@@ -161,14 +161,13 @@ static void lend(PviommuPolled *p, bool unread)
     qemu_bh_schedule(p->lend);
 }
 
-/* False if the big lock is needed to end it */
+/* The device is held; false if the big lock is needed to end it */
 static bool run(PviommuPolled *p)
 {
     PviommuDevice *s = p->device;
     bool done;
 
     pviommu_ring_take(&p->ring);
-    pviommu_hold(s);
     pviommu_work_begin(s, &p->work, NULL);
     done = pviommu_work_carry(s, &p->work);
     if (done) {
@@ -200,7 +199,10 @@ static PviommuRingNext next(PviommuPolled *p)
            ? PVIOMMU_RING_CHAIN : PVIOMMU_RING_UNUSUAL;
 }
 
-/* Until nothing is left; false if the budget was not enough, or it is lent */
+/*
+ * Until nothing is left; false if the budget was not enough, it is lent, or is
+ * to be left
+ */
 static bool drain(PviommuPolled *p)
 {
     for (unsigned budget = p->ring.num; budget; budget--) {
@@ -211,6 +213,9 @@ static bool drain(PviommuPolled *p)
             lend(p, true);
             return false;
         case PVIOMMU_RING_CHAIN:
+            if (!pviommu_hold_while(p->device, &p->serves)) {
+                return false;
+            }
             if (!run(p)) {
                 lend(p, false);
                 return false;
@@ -373,6 +378,7 @@ static void attach(PviommuPolled *p)
     p->polls = false;
     p->lent = false;
     p->attached = true;
+    qemu_bh_cancel(p->device->more);    /* it is the thread's to look */
     qatomic_store_release(&p->serves, true);
     aio_set_event_notifier(p->ctx, notifier, kicked, poll_ring, poll_found);
     aio_set_event_notifier_poll(p->ctx, notifier, poll_begins, poll_ends);
@@ -420,8 +426,6 @@ static void leave_queue(PviommuPolled *p)
     if (!p->attached) {
         return;
     }
-    /* the thread may have to hold it before it comes to that */
-    g_assert(!pviommu_is_held(s));
     withdraw(p);
     aio_set_event_notifier(p->ctx, &p->kick->notifier, NULL, NULL, NULL);
     end_unfinished(s);
@@ -447,6 +451,9 @@ static void borrow(void *opaque)
     if (p->unread) {
         pviommu_ring_close(&p->ring);
         pviommu_requests_handle_one(s);
+        if (!p->attached || !is_lent(p)) {
+            return;             /* the answer stopped the queue */
+        }
         if (!pviommu_ring_open(&p->ring, VIRTIO_DEVICE(s), 0)) {
             leave_queue(p);     /* until it starts anew */
             leave_to_vcpus(p);

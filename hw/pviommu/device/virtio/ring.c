@@ -107,10 +107,14 @@ bool pviommu_ring_open(PviommuRing *ring, VirtIODevice *vdev, unsigned index)
 
 void pviommu_ring_close(PviommuRing *ring)
 {
+    if (!ring->num) {
+        return;         /* QEMU's code may have gone on with it since */
+    }
     virtio_queue_set_last_avail_idx(ring->vdev, ring->index,
                                     ring->last_avail);
     virtio_queue_update_used_idx(ring->vdev, ring->index);
     virtio_queue_invalidate_signalled_used(ring->vdev, ring->index);
+    ring->num = 0;
 }
 
 bool pviommu_ring_is_empty(const PviommuRing *ring)
