@@ -26,6 +26,14 @@ die() {
 set -E
 trap 'say "stopped by: $BASH_COMMAND (${BASH_SOURCE[0]##*/}:$LINENO)"' ERR
 
+# clean_up FOLDER: at the exit of a script that fetches and builds. What was
+# FETCHED and does not build is no lack of this machine: status 3.
+clean_up() {
+    local status=$?
+    rm -rf "$1"
+    [ "$status" = 0 ] || [ -z "${FETCHED-}" ] || exit 3
+}
+
 # step TEXT COMMAND...: run it with its output in a log, and say every ten
 # seconds how far it is. Where it fails, the end of the log is shown.
 step() {

@@ -79,12 +79,18 @@ class Kernel:
         return done
 
 
+class Broken(Exception):
+    """What could be had does not build: a failure, and no reason to skip."""
+
+
 def _find(variable, script, *arguments) -> Path:
     given = os.environ.get(variable)
     if not given:
         done = subprocess.run([paths.ROOT / "scripts" / script, *arguments],
                               text=True, stdout=subprocess.PIPE, check=False)
         given = done.stdout.strip()
+        if done.returncode == 3:
+            raise Broken(f"scripts/{script}: what it fetched does not build")
         if done.returncode != 0 or not given:
             raise paths.Missing(f"{variable} names none; see scripts/{script}")
     return Path(given)
