@@ -148,7 +148,33 @@ def drawn():
          ['00:04.0', '01:1f.5', 'mmio@a000a00'], 'places')
 
 
+def sample(time, maps, kicks):
+    """As monitor.Monitor takes one, of an IOMMU with these counters."""
+    return {'time': time, 'qemu': '10.0.0', 'pviommu': {
+        'version': '0', 'instances': [{
+            'path': '/iommu', 'transport': 'mmio', 'driver-ok': True,
+            'bypass': False, 'granule-bytes': 4096, 'address-bits': 64,
+            'mapped-bytes': 0, 'mappings': 0, 'statuses': {},
+            'requests': {'MAP': maps, 'PROBE': 1}, 'kicks': kicks,
+            'host-refusals': 0, 'faults-reported': 0, 'faults-dropped': 0,
+            'mistakes': {'overlap': 2}, 'domains': [], 'endpoints': []}]}}
+
+
+def rates():
+    """What came in a second is of the time between two samples."""
+    before, now = sample(10, 100, 5), sample(12, 300, 6)
+    lines = text.lines(now, before, 200)
+    check('requests: MAP 300, PROBE 1; kicks: 6; now MAP 100/s; kicks 0/s'
+          in lines, lines)
+    check('requests: MAP 300, PROBE 1; kicks: 6' in text.lines(now, None, 200),
+          'without another')
+    check('; now ' not in '\n'.join(text.lines(now, now, 200)),
+          'in no time')
+    check('guest mistakes: overlap 2' in lines[-2], lines)
+    same(max(map(len, text.lines(now, before, 20))), 20, 'width')
+
+
 def cases(tap):
     """All of this."""
-    for test in (once, view, misuse, drawn):
+    for test in (once, view, misuse, drawn, rates):
         tap.case(f'pviommu-top: {test.__name__}', test)

@@ -25,21 +25,6 @@ def place(endpoint):
     return f'{endpoint >> 8:02x}:{endpoint >> 3 & 31:02x}.{endpoint & 7}'
 
 
-def _rates(now, before, key):
-    """What was added to counters, a second: by name."""
-    old = _instance(before, now) if before else None
-    if not old:
-        return {}
-    return {name: count - old[0][key].get(name, 0)
-            for name, count in now[key].items()}
-
-
-def _instance(sample, iommu):
-    """The same IOMMU in another sample, or None."""
-    return [other for other in sample['pviommu']['instances']
-            if other['path'] == iommu['path']]
-
-
 def _counts(counters):
     """Those that are not 0."""
     return ', '.join(f'{name} {count}' for name, count in counters.items()
@@ -48,16 +33,22 @@ def _counts(counters):
 
 def _requests(iommu, sample, before):
     """How many there were, and a second since the sample before."""
-    added = _rates(iommu, before, 'requests')
-    spent = sample['time'] - before['time'] if before else 0
-    if not added or spent <= 0:
-        return f"requests: {_counts(iommu['requests'])}; " \
-               f"kicks: {iommu['kicks']}"
-    kicks = iommu['kicks'] - _instance(before, iommu)[0]['kicks']
-    rates = ', '.join(f'{name} {count / spent:.0f}/s'
-                      for name, count in added.items() if count) or 'none now'
-    return f"requests: {rates} ({_counts(iommu['requests'])}); " \
-           f'kicks: {kicks / spent:.0f}/s'
+    total = f"requests: {_counts(iommu['requests'])}; kicks: {iommu['kicks']}"
+    past = before and next(
+        (other for other in before['pviommu']['instances']
+         if other['path'] == iommu['path']), None)
+    spent = past and sample['time'] - before['time']
+    if not spent or spent < 0:
+        return total
+
+    def rate(now, then):
+        return f'{(now - then) / spent:.0f}/s'
+
+    rates = ', '.join(
+        f"{name} {rate(count, past['requests'].get(name, 0))}"
+        for name, count in iommu['requests'].items()
+        if count != past['requests'].get(name, 0)) or 'none'
+    return f"{total}; now {rates}; kicks {rate(iommu['kicks'], past['kicks'])}"
 
 
 def _refusals(iommu):
