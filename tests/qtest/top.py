@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""tools/pviommu-top: what it draws, and what it says when it is misused."""
+"""tools/pviommu-top and pviommu-draw: what they show, and what they say when
+they are misused."""
 
 import fcntl
 import json
 import os
 import pty
+import shutil
 import socket
 import struct
 import subprocess
@@ -15,13 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import harness
-from pvlab.tap import check, same
+from pvlab.tap import Skip, check, same
 from pvlab.wait import PATIENCE, until
 
 sys.path.append(str(harness.ROOT / 'tools'))
 from pviommu_top import monitor, text                   # noqa: E402
 
 TOP = harness.ROOT / 'tools/pviommu-top'
+DRAW = harness.ROOT / 'tools/pviommu-draw'
 ENDPOINT = 4 << 3
 
 
@@ -50,12 +53,17 @@ def with_iommu():
                     '-device', 'edu,id=edu0,addr=4')
 
 
-def top(*words):
-    """Run it: status, what it printed, what it said."""
-    done = subprocess.run([TOP, *words], text=True, timeout=PATIENCE,
+def run(*words):
+    """Status, what it printed, what it said."""
+    done = subprocess.run(words, text=True, timeout=PATIENCE,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE)
     return done.returncode, done.stdout, done.stderr
+
+
+def top(*words):
+    """The same of the tool."""
+    return run(TOP, *words)
 
 
 def once():
@@ -128,6 +136,20 @@ def misuse():
             other.close()
 
 
+def gone():
+    """QEMU ends while somebody looks."""
+    with with_iommu() as path:
+        looking = subprocess.Popen(
+            [TOP, '--json', '--interval', '0.1', path], text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE)
+        check(looking.stdout.readline(), 'a sample')
+    said = looking.communicate(timeout=PATIENCE)[1]
+    same(looking.returncode, 1, 'status')
+    check('does not answer' in said, said)
+    same(said.count('\n'), 1, f'lines ({said})')
+
+
 def mapping(first, last):
     """As query-pviommu-mappings tells one."""
     return {'first': first, 'last': last}
@@ -174,7 +196,66 @@ def rates():
     same(max(map(len, text.lines(now, before, 20))), 20, 'width')
 
 
+def recorded(folder):
+    """A recording in which a disk goes from bypass to a domain, of which one
+    half is mapped, then all: its file."""
+    def at(time, state, *mappings):
+        taken = sample(time, time, 1)
+        iommu, = taken['pviommu']['instances']
+        iommu['endpoints'] = [{'id': ENDPOINT, 'device': '/machine/<disk>',
+                               'type': 'nvme', 'state': state, 'domain': 1}]
+        taken['spaces'] = [{'path': '/iommu', 'domain': 1, 'complete': True,
+                            'mappings': list(mappings)}]
+        return json.dumps(taken) + '\n'
+
+    path = Path(folder) / 'recording'
+    path.write_text(at(0, 'bypass') +
+                    at(1, 'translated', mapping(0, 4095)) +
+                    at(2, 'translated', mapping(0, 8191)))
+    return path
+
+
+# A bar for each sample of the endpoint, and of the 64 parts of the domain 32,
+# then all
+BARS = 3 + 32 + 64
+
+
+def page():
+    """A recording is drawn; what is none is refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = recorded(folder)
+        status, printed, said = run(DRAW, path)
+        same((status, said), (0, ''), 'status and messages')
+        same(printed.count('<rect '), BARS, 'bars')
+        for words in ('00:04.0 &lt;disk&gt;', '<h3>Domain 1</h3>', '0x1fff',
+                      ': translated, domain 1<'):
+            check(words in printed, f'no {words} in {printed}')
+        check('http' not in printed, 'it needs nothing else')
+        path.write_text('{}\n')
+        status, _, said = run(DRAW, path)
+        same((status, said.count('\n')), (1, 1), 'status and lines')
+        check('--record' in said, said)
+
+
+def browser():
+    """What a browser makes of it."""
+    program = shutil.which('chromium')
+    if not program:
+        raise Skip('no chromium (package chromium)')
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / 'page.html'
+        file.write_text(run(DRAW, recorded(folder))[1])
+        status, printed, _ = run(
+            program, '--headless', '--no-sandbox', '--disable-gpu',
+            '--no-first-run', '--disable-background-networking',
+            '--disable-component-update', '--disable-sync',
+            f'--user-data-dir={folder}/profile', '--dump-dom',
+            f'file://{file}')
+        same(status, 0, 'status')
+        same(printed.count('<rect '), BARS, 'bars')
+
+
 def cases(tap):
     """All of this."""
-    for test in (once, view, misuse, drawn, rates):
+    for test in (once, view, misuse, gone, drawn, rates, page, browser):
         tap.case(f'pviommu-top: {test.__name__}', test)

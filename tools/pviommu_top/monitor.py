@@ -134,8 +134,11 @@ class Monitor:
         return space
 
     def close(self):
-        """Hang up."""
-        self._wait(self._client.disconnect())
+        """Hang up, whoever did so first."""
+        try:
+            self._wait(self._client.disconnect())
+        except (EOFError, OSError, self._package.QMPError):
+            pass
         self._loop.close()
 
 

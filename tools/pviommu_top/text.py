@@ -88,26 +88,32 @@ def _endpoints(iommu):
     return _table(rows) if len(rows) > 1 else ['no endpoints']
 
 
+def shares(mappings, first, last, parts):
+    """How much of each of PARTS equal parts of the addresses from FIRST to
+    LAST is mapped: 0 to 1."""
+    span = last - first + 1
+    used = [0] * parts
+    starts = [-(-part * span // parts) for part in range(parts + 1)]
+    for mapping in mappings:
+        low, high = mapping['first'] - first, mapping['last'] - first + 1
+        part = low * parts // span
+        while low < high:
+            end = min(high, starts[part + 1])
+            used[part] += end - low
+            low = end
+            part += 1
+    return [number / max(starts[part + 1] - starts[part], 1)
+            for part, number in enumerate(used)]
+
+
 def scale(mappings, width):
     """An address space drawn with WIDTH characters from the first byte mapped
     to the last: "#" full, "+" at least half, "." less, " " nothing; and these
     two addresses."""
     first, last = mappings[0]['first'], mappings[-1]['last']
-    cells = [0] * width
-    span = last - first + 1
-    for mapping in mappings:
-        low, high = mapping['first'] - first, mapping['last'] - first + 1
-        cell = low * width // span
-        while low < high:
-            end = min(high, -(-(cell + 1) * span // width))
-            cells[cell] += end - low
-            low = end
-            cell += 1
-    drawn = ''
-    for cell, used in enumerate(cells):
-        whole = -(-(cell + 1) * span // width) - -(-cell * span // width)
-        drawn += ' ' if not used else '#' if used >= whole else \
-            '+' if 2 * used >= whole else '.'
+    drawn = ''.join(
+        ' ' if not share else '#' if share == 1 else '+' if share >= 0.5
+        else '.' for share in shares(mappings, first, last, width))
     return drawn, first, last
 
 
