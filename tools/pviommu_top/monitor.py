@@ -103,35 +103,8 @@ class Monitor:
                 from None
 
     def sample(self, spaces):
-        """What there is now, as a JSON object; with SPACES also what the
-        domains map."""
-        info = self._ask('query-pviommu')
-        sample = {'time': time.time(), 'qemu': self.version, 'pviommu': info}
-        if spaces:
-            sample['spaces'] = [
-                {'path': iommu['path'], **self._space(iommu, domain['id'])}
-                for iommu in info['instances']
-                for domain in iommu['domains'] if domain['kind'] != 'bypass']
-        return sample
-
-    def _space(self, iommu, domain):
-        """A domain's mappings, or the first of them.  The guest may have
-        given the domain up since."""
-        space = {'domain': domain, 'mappings': [], 'complete': False}
-        start = 0
-        try:
-            while len(space['mappings']) < MOST:
-                part = self._ask('query-pviommu-mappings', max=PART,
-                                 device=iommu['path'], domain=domain,
-                                 **{'from': start})
-                space['mappings'] += part['mappings']
-                start = part.get('next')
-                if start is None:
-                    space['complete'] = True
-                    break
-        except Failed as error:
-            space['error'] = str(error)
-        return space
+        """What there is now: see take()."""
+        return take(self._ask, self.version, spaces)
 
     def close(self):
         """Hang up, whoever did so first."""
@@ -140,6 +113,37 @@ class Monitor:
         except (EOFError, OSError, self._package.QMPError):
             pass
         self._loop.close()
+
+
+def take(ask, version, spaces):
+    """What there is now, as a JSON object.  ASK: runs a command with these
+    arguments.  VERSION: of QEMU.  SPACES: also what the domains map."""
+    info = ask('query-pviommu')
+    sample = {'time': time.time(), 'qemu': version, 'pviommu': info}
+    if spaces:
+        sample['spaces'] = [
+            {'path': iommu['path'], 'domain': domain['id'],
+             **_space(ask, iommu['path'], domain['id'])}
+            for iommu in info['instances']
+            for domain in iommu['domains'] if domain['kind'] != 'bypass']
+    return sample
+
+
+def _space(ask, device, domain):
+    """A domain's mappings, or the first of them.  The guest may have given the
+    domain up since."""
+    space = {'mappings': [], 'complete': False}
+    start = 0
+    try:
+        while start is not None and len(space['mappings']) < MOST:
+            part = ask('query-pviommu-mappings', max=PART, device=device,
+                       domain=domain, **{'from': start})
+            space['mappings'] += part['mappings']
+            start = part.get('next')
+        space['complete'] = start is None
+    except Failed as error:
+        space['error'] = str(error)
+    return space
 
 
 def _reason(error):
