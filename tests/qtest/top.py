@@ -28,6 +28,16 @@ DRAW = harness.ROOT / 'tools/pviommu-draw'
 ENDPOINT = 4 << 3
 
 
+def listens(path):
+    """Whether somebody does; a socket is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        try:
+            caller.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 @contextmanager
 def emulator(*args):
     """One that waits, with ARGS: the socket of its monitor."""
@@ -38,7 +48,7 @@ def emulator(*args):
              '-display', 'none', '-qmp', f'unix:{path},server=on,wait=off',
              *args], stdin=subprocess.DEVNULL)
         try:
-            until(lambda: path.exists() or process.poll() is not None,
+            until(lambda: listens(path) or process.poll() is not None,
                   'the monitor')
             yield str(path)
         finally:
