@@ -101,7 +101,7 @@ bool pviommu_ring_open(PviommuRing *ring, VirtIODevice *vdev, unsigned index);
  * pviommu_ring_close - give it back
  * @ring: the queue, of which no buffer is taken and not yet given back
  *
- * With the big lock.
+ * With the big lock. Once more does nothing, as it may be QEMU's since.
  */
 void pviommu_ring_close(PviommuRing *ring);
 
