@@ -9,7 +9,20 @@
 
 #include <linux/virtio_iommu.h>
 
-#include "example.h"
+/**
+ * virtqueue_run() - the kernel's: have a chain of two buffers used
+ * @readable: what the device reads
+ * @readable_size: in bytes
+ * @writable: what the device writes
+ * @writable_size: in bytes
+ *
+ * Puts both into the request queue as one chain, notifies the device, and waits
+ * until it is used.
+ *
+ * Return: the used length, in bytes.
+ */
+static uint32_t virtqueue_run(const void *readable, size_t readable_size,
+                              void *writable, size_t writable_size);
 
 /* Have a request done that ends in its tail: its status */
 static int run(void *request, size_t size)
@@ -22,7 +35,14 @@ static int run(void *request, size_t size)
     return used < sizeof(tail) ? VIRTIO_IOMMU_S_UNSUPP : tail.status;
 }
 
-int iommu_attach(uint32_t domain, uint32_t endpoint)
+/**
+ * iommu_attach() - put an endpoint into a domain
+ * @domain: any number in the device's domain_range; made by this if need be
+ * @endpoint: of PCI, bus << 8 | device << 3 | function
+ *
+ * Return: VIRTIO_IOMMU_S_OK, or another status; nothing has changed then.
+ */
+static int iommu_attach(uint32_t domain, uint32_t endpoint)
 {
     struct virtio_iommu_req_attach request = {
         .head.type = VIRTIO_IOMMU_T_ATTACH,
@@ -33,7 +53,14 @@ int iommu_attach(uint32_t domain, uint32_t endpoint)
     return run(&request, sizeof(request));
 }
 
-int iommu_detach(uint32_t domain, uint32_t endpoint)
+/**
+ * iommu_detach() - the opposite; the last endpoint takes the domain with it
+ * @domain: as for iommu_attach()
+ * @endpoint: as there
+ *
+ * Return: as iommu_attach().
+ */
+static int iommu_detach(uint32_t domain, uint32_t endpoint)
 {
     struct virtio_iommu_req_detach request = {
         .head.type = VIRTIO_IOMMU_T_DETACH,
@@ -44,8 +71,19 @@ int iommu_detach(uint32_t domain, uint32_t endpoint)
     return run(&request, sizeof(request));
 }
 
-int iommu_map(uint32_t domain, uint64_t iova, uint64_t phys, uint64_t size,
-              uint32_t flags)
+/**
+ * iommu_map() - let the endpoints of a domain reach memory
+ * @domain: one that endpoints are in
+ * @iova: the address that they use; a multiple of the device's granule, which
+ *        is the lowest bit of page_size_mask, as are the next two
+ * @phys: guest-physical address
+ * @size: in bytes, not 0
+ * @flags: VIRTIO_IOMMU_MAP_F_READ, _WRITE
+ *
+ * Return: as iommu_attach().
+ */
+static int iommu_map(uint32_t domain, uint64_t iova, uint64_t phys,
+                     uint64_t size, uint32_t flags)
 {
     struct virtio_iommu_req_map request = {
         .head.type = VIRTIO_IOMMU_T_MAP,
@@ -59,7 +97,15 @@ int iommu_map(uint32_t domain, uint64_t iova, uint64_t phys, uint64_t size,
     return run(&request, sizeof(request));
 }
 
-int iommu_unmap(uint32_t domain, uint64_t iova, uint64_t size)
+/**
+ * iommu_unmap() - take whole mappings away
+ * @domain: as for iommu_map()
+ * @iova: the first address
+ * @size: in bytes, not 0; no mapping may lie across either end
+ *
+ * Return: as iommu_attach(); OK as well if nothing was mapped.
+ */
+static int iommu_unmap(uint32_t domain, uint64_t iova, uint64_t size)
 {
     struct virtio_iommu_req_unmap request = {
         .head.type = VIRTIO_IOMMU_T_UNMAP,

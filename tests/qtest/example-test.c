@@ -4,8 +4,8 @@
  */
 #include "qemu/osdep.h"
 
-#include "../../docs/guest/example.h"
 #include "edu.h"
+#include "../../docs/guest/example.c"
 
 #define DOMAIN 1
 #define IOVA 0x100000
@@ -13,8 +13,8 @@
 
 static Viommu *machine;
 
-uint32_t virtqueue_run(const void *readable, size_t readable_size,
-                       void *writable, size_t writable_size)
+static uint32_t virtqueue_run(const void *readable, size_t readable_size,
+                              void *writable, size_t writable_size)
 {
     const ViommuBuffers chain = {
         .out = readable, .out_size = readable_size,
