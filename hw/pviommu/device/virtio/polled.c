@@ -63,6 +63,7 @@ typedef struct Kick {
  * Whoever has the queue:
  * @lent: the main loop has it; set by the thread and cleared by the other
  * @unread: QEMU's code is to take the request; else it was taken
+ * @left: the thread was to leave the queue, and left a request in it
  * @ring: the queue
  * @chain: where the request came from
  * @work: the request
@@ -85,6 +86,7 @@ struct PviommuPolled {
 
     bool lent;
     bool unread;
+    bool left;
     PviommuRing ring;
     PviommuChain chain;
     PviommuWork work;
@@ -214,6 +216,7 @@ static bool drain(PviommuPolled *p)
             return false;
         case PVIOMMU_RING_CHAIN:
             if (!pviommu_hold_while(p->device, &p->serves)) {
+                p->left = true;
                 return false;
             }
             if (!run(p)) {
@@ -435,6 +438,10 @@ static void leave_queue(PviommuPolled *p)
     virtio_bus_set_host_notifier(bus_of(s), 0, false);
     virtio_bus_cleanup_host_notifier(bus_of(s), 0);
     set_guest_notifier(s, false);
+    if (p->left) {
+        p->left = false;
+        leave_to_vcpus(p);
+    }
 }
 
 /* The main loop has the queue, and gives it back */
