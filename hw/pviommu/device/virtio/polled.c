@@ -63,7 +63,6 @@ typedef struct Kick {
  * Whoever has the queue:
  * @lent: the main loop has it; set by the thread and cleared by the other
  * @unread: QEMU's code is to take the request; else it was taken
- * @left: the thread was to leave the queue, and left a request in it
  * @ring: the queue
  * @chain: where the request came from
  * @work: the request
@@ -86,7 +85,6 @@ struct PviommuPolled {
 
     bool lent;
     bool unread;
-    bool left;
     PviommuRing ring;
     PviommuChain chain;
     PviommuWork work;
@@ -216,7 +214,6 @@ static bool drain(PviommuPolled *p)
             return false;
         case PVIOMMU_RING_CHAIN:
             if (!pviommu_hold_while(p->device, &p->serves)) {
-                p->left = true;
                 return false;
             }
             if (!run(p)) {
@@ -425,6 +422,7 @@ static void take_queue(PviommuPolled *p)
 static void leave_queue(PviommuPolled *p)
 {
     PviommuDevice *s = p->device;
+    bool is_empty;
 
     if (!p->attached) {
         return;
@@ -434,12 +432,12 @@ static void leave_queue(PviommuPolled *p)
     end_unfinished(s);
     p->attached = false;
     qemu_bh_cancel(p->lend);
+    is_empty = pviommu_ring_is_empty(&p->ring);
     pviommu_ring_close(&p->ring);
     virtio_bus_set_host_notifier(bus_of(s), 0, false);
     virtio_bus_cleanup_host_notifier(bus_of(s), 0);
     set_guest_notifier(s, false);
-    if (p->left) {
-        p->left = false;
+    if (!is_empty) {
         leave_to_vcpus(p);
     }
 }
