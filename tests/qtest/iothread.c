@@ -40,3 +40,27 @@ void iothread_assert_polls(Viommu *v, unsigned count)
     g_assert_cmpuint(viommu_count(v, "mappings"), ==, served);
     assert_status(viommu_unmap(v, 1, 0, served * 4096ULL - 1), OK);
 }
+
+void iothread_post_map(Viommu *v, uint32_t domain, uint64_t iova,
+                       uint64_t phys)
+{
+    viommu_post_map(v, domain, iova, iova + 4095, phys, READ | WRITE);
+}
+
+void iothread_post_unmap(Viommu *v, uint32_t domain, uint64_t iova)
+{
+    viommu_post_unmap(v, domain, iova, iova + 4095);
+}
+
+void iothread_prepare_unmap(Viommu *v, uint64_t answer)
+{
+    uint8_t both[32];
+
+    iothread_post_unmap(v, 1, 0);
+    viommu_kick(v, &v->requests);
+    g_assert_cmpuint(viommu_wait(v, &v->requests), ==, 4);
+    qtest_memread(v->qts, v->requests.desc + 32, both, sizeof(both));
+    stw_le_p(both + 14, 1);
+    stq_le_p(both + 16, answer);
+    qtest_memwrite(v->qts, v->requests.desc, both, sizeof(both));
+}

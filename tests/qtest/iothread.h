@@ -31,4 +31,32 @@ unsigned iothread_eventfds(Viommu *v);
  */
 void iothread_assert_polls(Viommu *v, unsigned count);
 
+/**
+ * iothread_post_map - give a MAP of one page without telling the device
+ * @v: the emulator
+ * @domain: the domain
+ * @iova: where
+ * @phys: to what
+ */
+void iothread_post_map(Viommu *v, uint32_t domain, uint64_t iova,
+                       uint64_t phys);
+
+/**
+ * iothread_post_unmap - the same of its UNMAP
+ * @v: the emulator
+ * @domain: the domain
+ * @iova: where
+ */
+void iothread_post_unmap(Viommu *v, uint32_t domain, uint64_t iova);
+
+/**
+ * iothread_prepare_unmap - have an UNMAP of nothing in descriptors 0 and 1
+ * @v: the emulator, which has used two descriptors, for an ATTACH to domain 1
+ * @answer: guest-physical address for its answer
+ *
+ * It is done once, with its answer elsewhere; viommu_post_heads() gives it
+ * again.
+ */
+void iothread_prepare_unmap(Viommu *v, uint64_t answer);
+
 #endif /* TESTS_QTEST_IOTHREAD_H */
