@@ -2,17 +2,12 @@
 """tools/pviommu-check: each thing that it looks for, on a host that is a tree
 of files, and the library in the real emulator."""
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import harness
 from pvlab.tap import check, same
-from pvlab.wait import PATIENCE
-
-sys.path.append(str(harness.ROOT / 'tools'))
-from pviommu_check import host, judge, machine          # noqa: E402
+from pviommu_check import host, judge, machine
 
 CHECK = harness.ROOT / 'tools/pviommu-check'
 EXAMPLE = harness.ROOT / 'docs/system/pviommu-libvirt.xml'
@@ -129,9 +124,7 @@ def libvirt():
 def command():
     """The tool with the emulator, and misused."""
     def run(*words):
-        done = subprocess.run([CHECK, *words], text=True, timeout=PATIENCE,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        return done.returncode, done.stdout, done.stderr
+        return harness.run(CHECK, *words)
 
     qemu = harness.emulators()['x86_64']
     status, printed, said = run('--', qemu, '-M', 'q35', '-plugin',

@@ -16,6 +16,7 @@ import subprocess
 from pathlib import Path
 
 import programs
+from pvlab.wait import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get('PVIOMMU_BUILD', ROOT / 'build')).resolve()
@@ -35,6 +36,16 @@ def emulators():
     found = {'x86_64': os.environ.get('QEMU_X86_64'),
              'aarch64': os.environ.get('QEMU_AARCH64')}
     return {target: path for target, path in found.items() if path}
+
+
+def run(*words, **more):
+    """Run a program, with MORE in the environment: status, what it printed,
+    what it said."""
+    done = subprocess.run(words, text=True, timeout=PATIENCE,
+                          env={**os.environ, **more},
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
+    return done.returncode, done.stdout, done.stderr
 
 
 def build(argv, **kwargs):

@@ -1,25 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """scripts/qtest, as one uses it who works on one thing."""
 
-import os
-import subprocess
-
 import harness
 from pvlab.tap import check, same
-from pvlab.wait import PATIENCE
 
 CASE = '/pviommu/map/quota'
 
 
 def qtest(*words, **more):
-    """Run it, with MORE in the environment: status, what it printed, what it
-    said."""
-    done = subprocess.run(
-        [harness.ROOT / 'scripts/qtest', *words], text=True, timeout=PATIENCE,
-        env={**os.environ, 'PVIOMMU_BUILD': str(harness.BUILD), **more},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE)
-    return done.returncode, done.stdout, done.stderr
+    """Run it, as harness.run() does."""
+    return harness.run(harness.ROOT / 'scripts/qtest', *words,
+                       **{'PVIOMMU_BUILD': str(harness.BUILD), **more})
 
 
 def passes():

@@ -10,7 +10,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import termios
 from contextlib import contextmanager
@@ -19,9 +18,7 @@ from pathlib import Path
 import harness
 from pvlab.tap import Skip, check, same
 from pvlab.wait import PATIENCE, until
-
-sys.path.append(str(harness.ROOT / 'tools'))
-from pviommu_top import monitor, text                   # noqa: E402
+from pviommu_top import monitor, text
 
 TOP = harness.ROOT / 'tools/pviommu-top'
 DRAW = harness.ROOT / 'tools/pviommu-draw'
@@ -63,17 +60,9 @@ def with_iommu():
                     '-device', 'edu,id=edu0,addr=4')
 
 
-def run(*words):
-    """Status, what it printed, what it said."""
-    done = subprocess.run(words, text=True, timeout=PATIENCE,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE)
-    return done.returncode, done.stdout, done.stderr
-
-
 def top(*words):
-    """The same of the tool."""
-    return run(TOP, *words)
+    """Run it, as harness.run() does."""
+    return harness.run(TOP, *words)
 
 
 def once():
@@ -234,7 +223,7 @@ def page():
     """A recording is drawn; what is none is refused."""
     with tempfile.TemporaryDirectory() as folder:
         path = recorded(folder)
-        status, printed, said = run(DRAW, path)
+        status, printed, said = harness.run(DRAW, path)
         same((status, said), (0, ''), 'status and messages')
         same(printed.count('<rect '), BARS, 'bars')
         for words in ('00:04.0 &lt;disk&gt;', '<h3>Domain 1</h3>', '0x1fff',
@@ -242,7 +231,7 @@ def page():
             check(words in printed, f'no {words} in {printed}')
         check('http' not in printed, 'it needs nothing else')
         path.write_text('{}\n')
-        status, _, said = run(DRAW, path)
+        status, _, said = harness.run(DRAW, path)
         same((status, said.count('\n')), (1, 1), 'status and lines')
         check('--record' in said, said)
 
@@ -254,8 +243,8 @@ def browser():
         raise Skip('no chromium (package chromium)')
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / 'page.html'
-        file.write_text(run(DRAW, recorded(folder))[1])
-        status, printed, _ = run(
+        file.write_text(harness.run(DRAW, recorded(folder))[1])
+        status, printed, _ = harness.run(
             program, '--headless', '--no-sandbox', '--disable-gpu',
             '--no-first-run', '--disable-background-networking',
             '--disable-component-update', '--disable-sync',

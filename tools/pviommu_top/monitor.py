@@ -32,12 +32,19 @@ def qmp_path(source: Path):
     return wheel and wheel / 'qemu'
 
 
+def cache() -> Path:
+    """The folder that outlives checkouts (the one scripts/setup fills)."""
+    base = os.environ.get('PVIOMMU_CACHE')
+    if base:
+        return Path(base).resolve()
+    xdg = os.environ.get('XDG_CACHE_HOME') or str(Path.home() / '.cache')
+    return Path(xdg).resolve() / 'pviommu'
+
+
 def _cached():
     """The package that came with what scripts/setup fetched, or None."""
-    base = os.environ.get('PVIOMMU_CACHE') or Path(
-        os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'pviommu')
     found = (qmp_path(source)
-             for source in sorted(Path(base, 'qemu').glob('*/src')))
+             for source in sorted((cache() / 'qemu').glob('*/src')))
     return next(filter(None, found), None)
 
 

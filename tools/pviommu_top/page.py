@@ -71,9 +71,9 @@ def _ends(samples):
     return list(zip(samples, [*moments, samples[-1]['time'] + 1]))
 
 
-def _instance(sample, path):
-    return next((iommu for iommu in sample['pviommu']['instances']
-                 if iommu['path'] == path), None)
+def _endpoints(sample, path):
+    """Those of an IOMMU, which may not be there."""
+    return (text.instance(sample, path) or {'endpoints': []})['endpoints']
 
 
 def _heading(parent, level, words):
@@ -92,17 +92,15 @@ def _states(parent, samples, path):
     """A bar for each endpoint."""
     names = {}
     for sample in samples:
-        for endpoint in (_instance(sample, path) or {}).get('endpoints', []):
-            names.setdefault(endpoint['id'],
-                             endpoint['device'].rsplit('/', 1)[-1])
+        for endpoint in _endpoints(sample, path):
+            names.setdefault(endpoint['id'], text.name(endpoint))
     _heading(parent, 3, 'Endpoints')
     _key(parent, STATES)
     drawing = Drawing(parent, samples, len(names) * ROW)
     for row, (number, name) in enumerate(sorted(names.items())):
         drawing.text(0, row * ROW + 13, f'{text.place(number)} {name}')
         for sample, end in _ends(samples):
-            for endpoint in (_instance(sample, path) or {}).get('endpoints',
-                                                                []):
+            for endpoint in _endpoints(sample, path):
                 if endpoint['id'] == number:
                     domain = endpoint.get('domain')
                     drawing.bar(
@@ -131,7 +129,7 @@ def _requests(samples, path):
     """Requests a second, by type; of types that were seen."""
     curves = {}
     for before, now in zip(samples, samples[1:]):
-        old, new = _instance(before, path), _instance(now, path)
+        old, new = text.instance(before, path), text.instance(now, path)
         spent = now['time'] - before['time']
         if not old or not new or spent <= 0:
             continue
@@ -186,8 +184,8 @@ def page(samples):
         f'{len(samples)} samples')
     for iommu in info['instances']:
         path = iommu['path']
-        mapped = [(sample['time'], _instance(sample, path)['mapped-bytes'])
-                  for sample in samples if _instance(sample, path)]
+        mapped = [(sample['time'], text.instance(sample, path)['mapped-bytes'])
+                  for sample in samples if text.instance(sample, path)]
         _heading(body, 2, iommu.get('id', path))
         _states(body, samples, path)
         _curves(body, samples, 'Mapped', {'bytes': mapped}, text.size)

@@ -25,6 +25,17 @@ def place(endpoint):
     return f'{endpoint >> 8:02x}:{endpoint >> 3 & 31:02x}.{endpoint & 7}'
 
 
+def name(endpoint):
+    """The last part of the QOM path: the device's id, if it has one."""
+    return endpoint['device'].rsplit('/', 1)[-1]
+
+
+def instance(sample, path):
+    """An IOMMU in a sample, or None."""
+    return next((iommu for iommu in sample['pviommu']['instances']
+                 if iommu['path'] == path), None)
+
+
 def _counts(counters):
     """Those that are not 0."""
     return ', '.join(f'{name} {count}' for name, count in counters.items()
@@ -34,9 +45,7 @@ def _counts(counters):
 def _requests(iommu, sample, before):
     """How many there were, and a second since the sample before."""
     total = f"requests: {_counts(iommu['requests'])}; kicks: {iommu['kicks']}"
-    past = before and next(
-        (other for other in before['pviommu']['instances']
-         if other['path'] == iommu['path']), None)
+    past = before and instance(before, iommu['path'])
     spent = past and sample['time'] - before['time']
     if not spent or spent < 0:
         return total
@@ -79,7 +88,7 @@ def _endpoints(iommu):
         if endpoint.get('host-device'):
             host += f" {endpoint['host-device']}"
         rows.append((
-            place(endpoint['id']), endpoint['device'].rsplit('/', 1)[-1],
+            place(endpoint['id']), name(endpoint),
             endpoint['type'], state,
             '-' if domain is None else f"{domain['id']} {domain['kind']}",
             '-' if domain is None else str(domain['mappings']),

@@ -6,24 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.append(str(ROOT / "tools"))
-from pviommu_top.monitor import qmp_path                # noqa: E402
+from pviommu_top.monitor import cache, qmp_path
 
+ROOT = Path(__file__).resolve().parents[3]
 BUILD = Path(os.environ.get("PVIOMMU_BUILD", ROOT / "build")).resolve()
 
 
 class Missing(Exception):
     """Something this machine lacks; the text says what, and what to do."""
-
-
-def cache() -> Path:
-    """The folder that outlives checkouts (the one scripts/setup fills)."""
-    base = os.environ.get("PVIOMMU_CACHE")
-    if base:
-        return Path(base).resolve()
-    xdg = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(xdg).resolve() / "pviommu"
 
 
 def emulator(target="x86_64") -> str:
